@@ -1,0 +1,86 @@
+"""The vocabulary that every process shares: what one 64-byte sample means.
+
+A sample is 24 bytes of head, 32 of payload and 8 of check, little-endian and 8-byte aligned, so a ring reads as u64[n, 8]:
+
+    head     seq u8 | mono_ns i8 | batch u4 | kind u2 | status u2
+    TIC      value i8 | horodate_s i8 (UTC seconds, 0 = none) | text S16
+    RAPL     energy_uj u8 (raw counter) | read_ns u8 (duration of the read) | reserved u8 | reserved u8
+    USAGE    consumer u4 (labels id) | pid u4 | start_ticks u8 | cpu_ns u8 (cumulative) | mem_bytes u8
+    SERVICE  a u8 | b u8 | c u8 | d u8       kinds >= VOID, the same in every ring
+    tail     check u8
+
+`mono_ns` is CLOCK_MONOTONIC beside the read. `batch` numbers samples taken together; the record with LAST in its status closes
+the batch, and only closed batches are folded. Readers pack the payload formats below with `struct`; the aggregator views the
+dtypes of `energyd.ring.dtypes`; a test asserts that both say the same. This module imports nothing that a reader process
+would have to pay for.
+"""
+
+from typing import Final, NamedTuple
+
+RECORD_SIZE: Final = 64
+HEAD_FORMAT: Final = "<QqIHH"
+SERVICE_FORMAT: Final = "QQQQ"
+
+
+class Schema(NamedTuple):
+    """What the payload of a ring holds: `name` goes into the ring header, `payload` is a struct format of 32 bytes."""
+
+    name: str
+    payload: str
+    fields: tuple[tuple[str, str], ...]  # (field, numpy type), in order
+
+
+TIC: Final = Schema("tic.1", "qq16s", (("value", "<i8"), ("horodate_s", "<i8"), ("text", "S16")))
+RAPL: Final = Schema(
+    "rapl.1", "QQQQ", (("energy_uj", "<u8"), ("read_ns", "<u8"), ("reserved0", "<u8"), ("reserved1", "<u8"))
+)
+USAGE: Final = Schema(
+    "usage.1",
+    "IIQQQ",
+    (("consumer", "<u4"), ("pid", "<u4"), ("start_ticks", "<u8"), ("cpu_ns", "<u8"), ("mem_bytes", "<u8")),
+)
+SERVICE: Final = Schema("service.1", SERVICE_FORMAT, (("a", "<u8"), ("b", "<u8"), ("c", "<u8"), ("d", "<u8")))
+SCHEMAS: Final = {schema.name: schema for schema in (TIC, RAPL, USAGE)}
+
+# status bits
+LAST: Final = 0x0001  # closes its batch
+CONTINUED: Final = 0x0002  # TIC: the text goes on in the next record of the batch
+FAILED: Final = 0x0004  # RAPL: the read failed, energy_uj holds the errno, the baseline stays
+GONE: Final = 0x0008  # USAGE: the process has ended, cpu_ns is the last value read
+KEYFRAME: Final = 0x0010  # USAGE, on END: this batch holds every consumer that lives
+DEGRADED: Final = 0x0020  # TIC: the meter's clock is degraded (lower-case season)
+
+# kinds below VOID belong to the schema: TIC field ids (energyd.tic.catalogue), RAPL zone ids (labels), USAGE kinds (below)
+PROCESS: Final = 1  # consumer = labels id; pid, start_ticks; cpu_ns = POSIX CPU clock
+CGROUP: Final = 2  # consumer = labels id; cpu_ns = cumulative, exited children included; mem_bytes = memory.current
+CONTROL: Final = 3  # cpu_ns = CPU time of all tasks of the machine, dead ones too: the control total
+HOST_CPU: Final = 4  # consumer = index into CPU_MODES, cpu_ns = /proc/stat, all CPUs together
+HOST_MEMORY: Final = 5  # consumer = index into MEMORY_FIELDS, mem_bytes
+CPU_MODES: Final = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+MEMORY_FIELDS: Final = ("MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree")
+
+# kinds of SERVICE records
+VOID: Final = 0xFFF0  # a slot filled after a death in mid-write; means nothing
+END: Final = 0xFFF1  # closes a batch: a = samples in it, b = mono_ns of its begin, c = BOOTTIME - MONOTONIC in ns (suspended time)
+COUNTER: Final = 0xFFF2  # a = index into the counters of the schema, b = its value since the writer's start
+ERROR: Final = 0xFFF3  # a = labels id of the text, b = how often since the writer's start
+FRAME: Final = 0xFFF4  # TIC: a frame has ended; a = good groups in it, b = refused groups in it
+
+COUNTERS: Final = {
+    TIC.name: (
+        "bytes",
+        "groups_ok",
+        "groups_bad_parity",
+        "groups_bad_checksum",
+        "groups_malformed",
+        "groups_unknown_label",
+        "groups_bad_width",
+        "frames",
+        "interruptions",
+        "resynchronisations",
+        "reopenings",
+    ),
+    RAPL.name: ("sweeps", "missed_ticks", "read_errors", "zones_appeared", "zones_vanished"),
+    USAGE.name: ("scans", "missed_ticks", "read_errors", "processes_born", "processes_gone"),
+}
+"""Names of the COUNTER records of each schema, by index: each is cumulative since the writer's start."""

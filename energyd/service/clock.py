@@ -1,0 +1,61 @@
+"""Time as a parameter: every program takes a clock, and tests hand in one that they turn by hand."""
+
+import time
+from typing import NamedTuple, Protocol
+
+from energyd.units import NS_PER_S
+
+
+class Clock(Protocol):
+    """Monotonic and civil time in nanoseconds, and a way to wait."""
+
+    def mono_ns(self) -> int:
+        """CLOCK_MONOTONIC: never steps, stops in suspend."""
+
+    def real_ns(self) -> int:
+        """CLOCK_REALTIME: nanoseconds since 1970, UTC."""
+
+    def sleep_until_ns(self, mono_ns: int) -> None:
+        """Return at `mono_ns` or at the first signal after the call, whichever comes first."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    mono_ns = staticmethod(time.monotonic_ns)
+    real_ns = staticmethod(time.time_ns)
+
+    @staticmethod
+    def sleep_until_ns(mono_ns: int) -> None:
+        delay_ns = mono_ns - time.monotonic_ns()
+        if delay_ns > 0:
+            time.sleep(delay_ns / NS_PER_S)
+
+
+class ScaledClock(NamedTuple):
+    """A clock that runs `rate` times as fast as the machine's from (mono0_ns, real0_ns) on. Only simulated meters use it."""
+
+    rate: float
+    mono0_ns: int
+    real0_ns: int
+
+    def mono_ns(self) -> int:
+        return self.mono0_ns + round((time.monotonic_ns() - self.mono0_ns) * self.rate)
+
+    def real_ns(self) -> int:
+        return self.real0_ns + round((time.monotonic_ns() - self.mono0_ns) * self.rate)
+
+    def sleep_until_ns(self, mono_ns: int) -> None:
+        delay_ns = (mono_ns - self.mono_ns()) / self.rate
+        if delay_ns > 0:
+            time.sleep(delay_ns / NS_PER_S)
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+def suspended_ns() -> int:
+    """Nanoseconds that the machine has spent suspended since boot: CLOCK_BOOTTIME - CLOCK_MONOTONIC (clock_gettime(2))."""
+    mono_before = time.monotonic_ns()
+    boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return max(0, boot - (mono_before + time.monotonic_ns()) // 2)

@@ -1,0 +1,16 @@
+"""Readiness and watchdog for systemd: sd_notify(3) in the few lines it takes; does nothing when nobody listens."""
+
+import os
+import socket
+
+
+def notify(state: str) -> None:
+    """Send `READY=1`, `WATCHDOG=1`, `STATUS=...` or `STOPPING=1` to the socket named in NOTIFY_SOCKET, if there is one."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        except OSError:  # the manager has gone: it will see for itself that we have not said anything
+            pass
