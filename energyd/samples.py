@@ -31,9 +31,7 @@ class Schema(NamedTuple):
 
 
 TIC: Final = Schema("tic.1", "qq16s", (("value", "<i8"), ("horodate_s", "<i8"), ("text", "S16")))
-RAPL: Final = Schema(
-    "rapl.1", "QQQQ", (("energy_uj", "<u8"), ("read_ns", "<u8"), ("reserved0", "<u8"), ("reserved1", "<u8"))
-)
+RAPL: Final = Schema("rapl.1", "QQQQ", (("energy_uj", "<u8"), ("read_ns", "<u8"), ("reserved0", "<u8"), ("reserved1", "<u8")))
 USAGE: Final = Schema(
     "usage.1",
     "IIQQQ",

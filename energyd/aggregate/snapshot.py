@@ -1,0 +1,111 @@
+"""What the aggregator knows at one instant: immutable, in integer base units, ready to be rendered.
+
+Everything that is served or pushed is derived from one Snapshot, so all receivers see the same values and a scrape never
+touches a ring. Energies are microjoules, registers watt-hours, times nanoseconds; the exporter converts.
+"""
+
+from typing import NamedTuple
+
+
+class Zone(NamedTuple):
+    """One energy counter. `additive` zones partition the host (packages and DRAM, or what stands for them); the others
+    (core, uncore, psys) lie inside or around those and must never be summed with them.
+
+    energy_uj == processes_uj + exited_uj + idle_uj + unattributed_uj + pending_uj for additive zones, always.
+    """
+
+    name: str  # unique: 'package-0', 'package-0/dram', 'psys'
+    domain: str  # package, dram, core, uncore, psys, ...
+    parent: str  # name of the enclosing zone, '' at the top
+    source: str  # rapl, hwmon, battery, meter, model, simulated
+    additive: bool
+    readable: bool
+    energy_uj: int
+    power_w: float | None  # over the last second of samples, None until two of them
+    processes_uj: int
+    exited_uj: int
+    idle_uj: int
+    unattributed_uj: int
+    pending_uj: int
+    resets: int
+
+
+class Process(NamedTuple):
+    """A process of the visible top N: its totals since it became visible."""
+
+    pid: int
+    comm: str
+    cgroup: str
+    uid: int
+    energy_uj: int
+    power_w: float
+    cpu_ns: int
+
+
+class Processes(NamedTuple):
+    """The visible processes, and `other`: everybody else, for ever. energy_uj of both sums to what went to live processes."""
+
+    visible: tuple[Process, ...]
+    other_energy_uj: int
+    other_power_w: float
+    other_cpu_ns: int
+    gone_energy_uj: int  # of processes that were visible and have ended
+    gone_cpu_ns: int
+    count: int  # processes alive
+
+
+class Register(NamedTuple):
+    """A cumulative register of a meter, monotone per meter id. `name` is the TIC label (HCHC, EASF01, ...)."""
+
+    name: str
+    direction: str  # consumed | injected
+    energy_wh: int
+
+
+class Meter(NamedTuple):
+    """A meter as it last spoke. Quantities are (label, value) in the meter's own unit; texts are its identity and tariff."""
+
+    name: str
+    source: str  # meter | simulated
+    mode: str  # historique | standard | '' while unknown
+    address: str  # ADCO or ADSC, '' while unknown
+    link_up: bool
+    last_group_mono_ns: int  # 0 = never
+    registers: tuple[Register, ...]
+    quantities: tuple[tuple[str, int], ...]
+    texts: tuple[tuple[str, str], ...]
+
+
+class Ring(NamedTuple):
+    """What can be said of a ring without reading its samples, and what reading them has cost."""
+
+    name: str
+    samples: int  # accepted
+    overruns: int  # overwritten before they were read
+    refused: int  # torn, stale or aborted
+    heartbeat_age_ns: int | None  # None = no such ring
+    writer_pid: int
+    counters: tuple[tuple[str, int], ...]  # of its reader process, monotone across its restarts
+
+
+class Host(NamedTuple):
+    """The machine as a whole. energy_uj is the sum of the additive zones, or psys where that is the chosen source."""
+
+    energy_uj: int | None  # None = no power source
+    power_w: float | None
+    source: str
+    cpu_ns: tuple[tuple[str, int], ...]  # by mode of /proc/stat
+    busy_cpu_ns: int  # control total: dead tasks too
+    exited_cpu_ns: int
+    memory_bytes: tuple[tuple[str, int], ...]
+
+
+class Snapshot(NamedTuple):
+    mono_ns: int
+    real_ns: int
+    ready: bool  # everything written before our start has been replayed
+    host: Host
+    zones: tuple[Zone, ...]
+    processes: Processes
+    meters: tuple[Meter, ...]
+    rings: tuple[Ring, ...]

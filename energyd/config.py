@@ -1,0 +1,154 @@
+"""The configuration as one frozen object, and its JSON form that the workers read.
+
+`energyd.settings` holds the table of keys, `energyd.configfile` reads YAML, environment and flags into a `Config`; the parent
+writes it to `run_dir/config.json`, and every worker gets it from there with `read`. So no worker imports YAML, and all of them
+see the same values. NamedTuples, because a reader process pays 1 MB for dataclasses.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+from energyd.errors import ConfigError
+
+
+class Meter(NamedTuple):
+    """A Linky or older meter. `device`: a tty, socket://host:port, rfc2217://host:port or file:PATH."""
+
+    name: str
+    device: str
+    mode: str = "auto"  # auto | historique | standard
+    pdl: str | None = None
+    simulated: bool = False
+
+
+class Energy(NamedTuple):
+    rate_hz: float = 10.0
+    idle: str = "separate"  # separate | proportional
+    sources: tuple[str, ...] = ("auto",)
+    price_eur_per_kwh: float | None = None
+
+
+class Usage(NamedTuple):
+    rate_hz: float = 2.0
+    top: int = 50
+
+
+class Push(NamedTuple):
+    """One receiver of /api/v1/import/prometheus. `match` is a series filter: a regular expression on the metric name, None = all."""
+
+    name: str
+    url: str
+    interval_s: float = 15.0
+    username: str | None = None
+    password: str | None = None
+    password_file: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    match: str | None = None
+
+
+class Spool(NamedTuple):
+    max_bytes: int = 1 << 30
+    max_age_s: float = 7 * 86400.0
+    fsync: str = "batch"
+
+
+class Metrics(NamedTuple):
+    enabled: bool = True
+    listen: str = "127.0.0.1"
+    port: int = 9836
+    path: str = "/metrics"
+    labels: tuple[tuple[str, str], ...] = ()
+    web_config_file: str | None = None
+    push_enabled: bool = False
+    push: tuple[Push, ...] = ()
+    spool: Spool = Spool()
+
+
+class Log(NamedTuple):
+    level: str = "info"
+    format: str = "text"  # text | json | journal
+
+
+class SimulationClock(NamedTuple):
+    """The ScaledClock of simulated meters; rate 1 is the machine's own time."""
+
+    rate: float = 1.0
+    mono0_ns: int = 0
+    real0_ns: int = 0
+
+
+class Config(NamedTuple):
+    """Every setting, resolved: paths are absolute, files of secrets are named but not read."""
+
+    run_dir: str = "/run/energyd"
+    state_dir: str = "/var/lib/energyd"
+    sysfs_root: str = "/sys"
+    procfs_root: str = "/proc"
+    timezone: str = "Europe/Paris"
+    meters: tuple[Meter, ...] = ()
+    energy: Energy = Energy()
+    usage: Usage = Usage()
+    metrics: Metrics = Metrics()
+    groups: tuple[Any, ...] = ()
+    tariffs: tuple[Any, ...] = ()
+    units: tuple[Any, ...] = ()
+    compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata", "scaphandre")
+    log: Log = Log()
+    # derived by `energyd run`, not settable in the file
+    powercap_root: str = "/sys/class/powercap"
+    simulated: tuple[str, ...] = ()  # of "meter", "rapl"
+    clock: SimulationClock = SimulationClock()
+
+    def to_json(self) -> str:
+        return json.dumps(_plain(self), indent=1)
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "energy": Energy,
+    "usage": Usage,
+    "metrics": Metrics,
+    "spool": Spool,
+    "log": Log,
+    "clock": SimulationClock,
+}
+_LISTS: dict[str, type[Any]] = {"meters": Meter, "push": Push}
+_PAIRS = ("labels", "headers")
+
+
+def _plain(value: Any) -> Any:
+    """NamedTuples as objects, tuples as lists, everything else as it is."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {key: _plain(item) for key, item in value._asdict().items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in _SECTIONS:
+            built[key] = _build(_SECTIONS[key], value)
+        elif key in _LISTS:
+            built[key] = tuple(_build(_LISTS[key], item) for item in value)
+        elif key in _PAIRS:
+            built[key] = tuple((name, text) for name, text in value)
+        else:
+            built[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**built)
+
+
+def from_json(text: str) -> Config:
+    """The inverse of `Config.to_json`; raises TypeError or ValueError on text that it did not write."""
+    config = _build(Config, json.loads(text))
+    assert isinstance(config, Config)
+    return config
+
+
+def read(path: str) -> Config:
+    """The configuration that `energyd run` or `energyd check-config --write` left at `path`; ConfigError says what is wrong with it."""
+    try:
+        with open(path) as file:
+            return from_json(file.read())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; `energyd check-config --write` makes it from the configuration") from None
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}; `energyd check-config --write` makes it anew") from error
