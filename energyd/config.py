@@ -34,7 +34,7 @@ class Usage(NamedTuple):
 
 
 class Push(NamedTuple):
-    """One receiver of /api/v1/import/prometheus. `match` is a series filter: a regular expression on the metric name, None = all."""
+    """One receiver of /api/v1/import/prometheus. `match`: a regular expression on the metric name, None = all."""
 
     name: str
     url: str
@@ -144,7 +144,7 @@ def from_json(text: str) -> Config:
 
 
 def read(path: str) -> Config:
-    """The configuration that `energyd run` or `energyd check-config --write` left at `path`; ConfigError says what is wrong with it."""
+    """The configuration that `energyd run` or `energyd check-config --write` left at `path`; ConfigError otherwise."""
     try:
         with open(path) as file:
             return from_json(file.read())

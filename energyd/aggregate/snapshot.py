@@ -51,7 +51,7 @@ class Processes(NamedTuple):
     other_cpu_ns: int
     gone_energy_uj: int  # of processes that were visible and have ended
     gone_cpu_ns: int
-    count: int  # processes alive
+    alive: int
 
 
 class Register(NamedTuple):
