@@ -92,7 +92,7 @@ class Config(NamedTuple):
     groups: tuple[Any, ...] = ()
     tariffs: tuple[Any, ...] = ()
     units: tuple[Any, ...] = ()
-    compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata", "scaphandre")
+    compatibility: tuple[str, ...] = ()
     log: Log = Log()
     # derived by `energyd run`, not settable in the file
     powercap_root: str = "/sys/class/powercap"

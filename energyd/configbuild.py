@@ -1,0 +1,173 @@
+"""A tree of nodes and the table of settings make a Config. Pure: no file, no variable.
+
+Law: a key that the table does not know, a value that its type refuses, and settings that contradict each other are a ConfigError
+"where: key: what is wrong"; what is allowed but probably not meant is a warning.
+"""
+
+import difflib
+from typing import Any, NamedTuple
+
+from energyd import settings
+from energyd.config import Config, Energy, Log, Meter, Metrics, Push, Spool, Usage
+from energyd.configtree import Node, shown
+from energyd.errors import ConfigError
+
+_SECTIONS: dict[str, type[Any]] = {"energy": Energy, "usage": Usage, "metrics": Metrics, "metrics.spool": Spool, "log": Log}
+_OVERWRITTEN_LABELS = ("instance", "job")
+
+
+class Loaded(NamedTuple):
+    """A configuration and what its author should know about it, one sentence each."""
+
+    config: Config
+    warnings: tuple[str, ...] = ()
+
+
+def build(tree: Node) -> Loaded:
+    """The Config that the tree describes, defaults where it is silent; ConfigError otherwise."""
+    values = _values("", "", _entries(tree, "the configuration"))
+    config = Config(**values)
+    config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
+    return Loaded(config, tuple(_warnings(config, tree)))
+
+
+def _values(section: str, shown_section: str, entries: dict[str, Node]) -> dict[str, Any]:
+    """Field values of the section's class. `section` is the table's name (meters[]), `shown_section` the reader's (meters[1])."""
+    names = settings.children(section)
+    for name, node in entries.items():
+        if name not in names:
+            raise ConfigError(
+                f"{node.where}: {_join(shown_section, shown(name))}: unknown key; {_advice(name, section, shown_section)}"
+            )
+    values: dict[str, Any] = {}
+    for name in names:
+        key, label = _join(section, name), _join(shown_section, name)
+        row, given = settings.setting(key), entries.get(name)
+        if row is not None:
+            values[row.field or row.leaf] = settings.default(row) if given is None else _value(row, label, given)
+        elif key == "metrics.push":
+            values.update(_push(label, given))
+        elif key in settings.LISTS:
+            items = [] if given is None else _list(given, label)
+            values[name] = _items(key, label, items)
+        else:
+            values[name] = _SECTIONS[key](**_values(key, label, {} if given is None else _entries(given, label)))
+    return values
+
+
+def _value(row: settings.Setting, label: str, node: Node) -> Any:
+    default = settings.default(row)
+    empty = node.value is None or (node.value == "" and default is None)
+    if empty and default is None:
+        return None
+    if node.value is None and default == ():
+        return default
+    if node.value is None and not row.reserved:
+        raise ConfigError(f"{node.where}: {label}: has no value; give it one or remove the key")
+    try:
+        value = row.type.read(node)
+    except ValueError as error:
+        raise ConfigError(f"{node.where}: {label}: {error}") from None
+    return default if row.reserved else value
+
+
+def _items(key: str, label: str, nodes: list[Node]) -> tuple[Any, ...]:
+    """The items of a list of sections; their names differ."""
+    built: list[Any] = []
+    owners: dict[str, Node] = {}
+    for index, node in enumerate(nodes):
+        item_label = f"{label}[{index}]" if len(nodes) > 1 or key != "metrics.push" else label
+        entries = _entries(node, item_label)
+        values = _values(key + "[]", item_label, entries)
+        where = entries["name"].where if "name" in entries else node.where
+        if (first := owners.setdefault(values["name"], node)) is not node:
+            taken = f"{first.where}: {item_label}.name" if where == first.where else f"{where}: {item_label}.name"
+            raise ConfigError(f"{taken}: {values['name']!r} is taken by {label}[{nodes.index(first)}]; give each its own name")
+        if key == "metrics.push":
+            _check_push(item_label, node, entries, values)
+            if not values.pop("enabled"):
+                continue
+            built.append(Push(**values))
+        else:
+            _require(settings.children(key + "[]"), key + "[]", item_label, node, values)
+            built.append(Meter(**values))
+    return tuple(built)
+
+
+def _push(label: str, node: Node | None) -> dict[str, Any]:
+    """metrics.push: one mapping, or a list of them; those that are not enabled are checked and left out."""
+    nodes: list[Node] = []
+    if node is not None and node.value not in (None, {}):
+        nodes = [node] if isinstance(node.value, dict) else _list(node, label)
+    targets = _items("metrics.push", label, nodes)
+    return {"push": targets, "push_enabled": bool(targets)}
+
+
+def _check_push(label: str, node: Node, entries: dict[str, Node], values: dict[str, Any]) -> None:
+    if values["enabled"]:
+        _require(settings.children("metrics.push[]"), "metrics.push[]", label, node, values)
+    if values["password"] is not None and values["password_file"] is not None:
+        raise ConfigError(f"{entries['password_file'].where}: {label}: password and password_file are both given; keep one")
+    secret = values["password"] is not None or values["password_file"] is not None
+    if secret and values["username"] is None:
+        raise ConfigError(f"{node.where}: {label}.username: missing; a password without a user is never sent")
+    if values["username"] is not None and not secret:
+        raise ConfigError(f"{entries['username'].where}: {label}: username without a password; give password_file")
+    if secret and any(name.lower() == "authorization" for name, _ in values["headers"]):
+        raise ConfigError(f"{entries['headers'].where}: {label}.headers: Authorization and username are both given; keep one")
+
+
+def _require(names: tuple[str, ...], section: str, label: str, node: Node, values: dict[str, Any]) -> None:
+    for name in names:
+        row = settings.setting(_join(section, name))
+        if row is not None and row.required and values[row.field or row.leaf] is None:
+            raise ConfigError(f"{node.where}: {label}.{name}: missing; for example {name}: {row.example}")
+
+
+def _entries(node: Node, label: str) -> dict[str, Node]:
+    if node.value is None:
+        return {}
+    if isinstance(node.value, dict):
+        return node.value
+    raise ConfigError(
+        f"{node.where}: {label}: must be a mapping (key: value), not {'a list' if isinstance(node.value, list) else 'a value'}"
+    )
+
+
+def _list(node: Node, label: str) -> list[Node]:
+    if node.value is None:
+        return []
+    if isinstance(node.value, list):
+        return node.value
+    one = "a mapping" if isinstance(node.value, dict) else "a value"
+    raise ConfigError(f"{node.where}: {label}: must be a list (each item begins with '- '), not {one}")
+
+
+def _join(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name
+
+
+def _advice(name: str, section: str, shown_section: str) -> str:
+    """The nearest valid key: first beside the wrong one, then anywhere, else what is valid here."""
+    siblings = settings.children(section)
+    if near := difflib.get_close_matches(name.lower(), siblings, 1):
+        return f"did you mean {_join(shown_section, near[0])}?"
+    leaves = {row.leaf: row.key for row in reversed(settings.SETTINGS)}
+    if near := difflib.get_close_matches(name.lower(), list(leaves) + list(settings.SECTIONS), 1, 0.8):
+        return f"did you mean {leaves.get(near[0], near[0])}?"
+    return f"valid here: {', '.join(siblings)}"
+
+
+def _warnings(config: Config, tree: Node) -> list[str]:
+    entries: Any = tree.value or {}
+    labels: Any = entries["metrics"].value["labels"].value if config.metrics.labels else {}
+    warnings = [
+        f"{labels[name].where}: metrics.labels.{name}: Prometheus overwrites it unless its scrape has honor_labels"
+        for name in _OVERWRITTEN_LABELS
+        if name in labels
+    ]
+    if config.metrics.port == 8123:
+        warnings.append(f"{entries['metrics'].value['port'].where}: metrics.port: 8123 is also the port of Home Assistant")
+    if not config.metrics.enabled and not config.metrics.push:
+        warnings.append(f"{entries['metrics'].where}: metrics: neither served nor pushed; nobody will see what is measured")
+    return warnings

@@ -1,0 +1,122 @@
+"""Environment variables in the configuration tree: ENERGYD_SECTION_KEY for every key, and those that other programs made known.
+
+Outside truths: METRICS_* of the myelectricaldata client, LINKY_* of linky-exporter, TZ of tzset(3). An empty variable is
+no variable (compose files pass them empty). Law: a known variable has its effect or is answered with the reason why it has none.
+"""
+
+import difflib
+import zoneinfo
+from collections.abc import Mapping
+
+from energyd import settings
+from energyd.configtree import Node, parse_value, put
+from energyd.errors import ConfigError
+
+PREFIX = "ENERGYD_"
+PRIVATE = ("ENERGYD_PARENT",)
+"""Variables that energyd's own processes hand on (service.stop); no settings."""
+
+ALIASES: dict[str, str] = {
+    "METRICS_ENABLED": "metrics.enabled",
+    "METRICS_PORT": "metrics.port",
+    "METRICS_PATH": "metrics.path",
+    "METRICS_PUSH_ENABLED": "metrics.push.enabled",
+    "METRICS_PUSH_URL": "metrics.push.url",
+    "METRICS_PUSH_INTERVAL": "metrics.push.interval",
+    "LINKY_EXPORTER_INTERFACE": "meters.device",
+    "LINKY_EXPORTER_MODE": "meters.mode",
+    "LINKY_EXPORTER_PORT": "metrics.port",
+    "LINKY_EXPORTER_LOGLEVEL": "log.level",
+    "LINKY_SOCAT_HOST": "meters.device",
+    "TZ": "timezone",
+}
+WITHOUT_EFFECT: dict[str, str] = {
+    "LINKY_EXPORTER_NAME": "energyd leaves the label job to Prometheus; name the job in its scrape configuration",
+    "LINKY_FRAME_TIMEOUT": "a meter counts as silent after 10 s without a good frame, Enedis' own rule",
+    "LINKY_SOCAT_FILE": "energyd connects to LINKY_SOCAT_HOST itself, without socat and its file",
+}
+_LOWER_CASE = ("LINKY_EXPORTER_MODE", "LINKY_EXPORTER_LOGLEVEL")
+
+
+def _variables() -> dict[str, str]:
+    keys = [row.key for row in settings.SETTINGS if not row.key.startswith("meters[]")]
+    keys = ["meters", "metrics.push", *(key.replace("[]", "") for key in keys)]
+    return {PREFIX + key.upper().replace(".", "_"): key for key in keys}
+
+
+VARIABLES: dict[str, str] = _variables()
+"""ENERGYD_* -> key. Keys of metrics.push are those of its one target; meters and metrics.push take JSON."""
+
+
+def overlay(tree: Node, environ: Mapping[str, str]) -> tuple[Node, list[str]]:
+    """`tree` with what the environment sets in it, and warnings. ConfigError names the variable."""
+    given = {name: text for name, text in environ.items() if text != ""}
+    warnings = [f"{name}: has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if name in given]
+    _refuse_unknown(given)
+    zone = given.get("TZ", "").removeprefix(":")
+    if zone and not _is_zone(zone):
+        warnings.append(f"TZ: has no effect: {zone!r} is not a name of the time zone database such as Europe/Paris")
+        del given["TZ"]
+    if "LINKY_SOCAT_HOST" in given and "LINKY_EXPORTER_INTERFACE" in given:
+        if given["LINKY_EXPORTER_INTERFACE"] != given.get("LINKY_SOCAT_FILE"):
+            warnings.append("LINKY_EXPORTER_INTERFACE: has no effect: LINKY_SOCAT_HOST says where the meter is")
+        del given["LINKY_EXPORTER_INTERFACE"]
+    owners: dict[str, str] = {}
+    for name, key in {**VARIABLES, **ALIASES}.items():
+        if name not in given:
+            continue
+        if (other := owners.setdefault(key, name)) != name and _text(name, given[name]) != _text(other, given[other]):
+            raise ConfigError(f"{name}: {key}: differs from {other}, which sets the same; remove one of them")
+        node = parse_value(_text(name, given[name]), name)
+        if key.startswith("meters."):
+            tree = _put_in_meter(tree, key.removeprefix("meters."), node, warnings)
+        else:
+            tree = put_setting(tree, key, node)
+    return tree, warnings
+
+
+def put_setting(tree: Node, key: str, node: Node) -> Node:
+    """`tree` with `node` at a dotted key; a key of metrics.push needs it to be one mapping."""
+    if key.startswith("metrics.push.") and isinstance(tree.value, dict):
+        metrics = tree.value.get("metrics")
+        push = metrics.value.get("push") if metrics is not None and isinstance(metrics.value, dict) else None
+        if push is not None and isinstance(push.value, list):
+            raise ConfigError(f"{node.where}: {key}: {push.where} lists several receivers; change it there")
+    return put(tree, tuple(key.split(".")), node)
+
+
+def _put_in_meter(tree: Node, field: str, node: Node, warnings: list[str]) -> Node:
+    """A variable of linky-exporter speaks of the one meter; LINKY_EXPORTER_INTERFACE also makes it."""
+    meters = tree.value.get("meters") if isinstance(tree.value, dict) else None
+    items = meters.value if meters is not None and meters.value is not None else []
+    if not isinstance(items, list) or len(items) > 1:
+        raise ConfigError(f"{node.where}: meters: it speaks of one meter, but {meters.where if meters else ''} lists several")
+    if not items and field != "device":
+        warnings.append(f"{node.where}: has no effect: no meter is configured; name its device in LINKY_EXPORTER_INTERFACE")
+        return tree
+    meter = put(items[0] if items else Node(node.where, None), (field,), node)
+    return put(tree, ("meters",), Node(meters.where if meters is not None else node.where, [meter]))
+
+
+def _text(name: str, text: str) -> str:
+    if name == "LINKY_SOCAT_HOST":
+        return f"socket://{text}"
+    if name == "TZ":
+        return text.removeprefix(":")
+    return text.lower() if name in _LOWER_CASE else text
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return False
+    return True
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    for name in given:
+        if name.startswith(PREFIX) and name not in VARIABLES and name not in PRIVATE:
+            near = difflib.get_close_matches(name, VARIABLES, 1)
+            advice = f"did you mean {near[0]}?" if near else "energyd.yml(5) lists all; remove it"
+            raise ConfigError(f"{name}: unknown variable; {advice}")

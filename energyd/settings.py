@@ -1,0 +1,223 @@
+"""THE table of settings: every key, its type, its meaning. Defaults stand in `energyd.config`.
+
+The loader's checks, conf/energyd.yml, conf/energyd.schema.json and energyd.yml(5) are all made from these rows, so that none of
+them can say what the others do not. A key is a dotted path; `[]` marks the items of a list. Law: a row is here because something
+reads it, or it is `Reserved` and refused.
+"""
+
+from typing import Any, NamedTuple
+
+from energyd import settingchecks as check
+from energyd.config import Config, Meter, Push
+from energyd.settingtypes import (
+    Boolean,
+    Choice,
+    Choices,
+    Duration,
+    Integer,
+    Mappings,
+    Number,
+    Pairs,
+    Reserved,
+    SettingType,
+    Size,
+    Text,
+)
+
+
+class Setting(NamedTuple):
+    """`field`: its name in Config where that has a unit; `example`: YAML where there is no default; `required`: in its item."""
+
+    key: str
+    type: SettingType
+    help: str
+    example: str = ""
+    field: str = ""
+    required: bool = False
+
+    @property
+    def leaf(self) -> str:
+        return self.key.rpartition(".")[2]
+
+    @property
+    def reserved(self) -> bool:
+        return isinstance(self.type, Reserved)
+
+
+_PATH = Text("an absolute path", check.absolute_path, check.PATH_PATTERN)
+
+SECTIONS: dict[str, str] = {
+    "meters": "The electricity meters that are listened to, one entry each. No meter is looked for on its own.",
+    "energy": "The host's own energy counters.",
+    "usage": "Who used the processor.",
+    "metrics": "What is served to Prometheus, and pushed.",
+    "metrics.push": (
+        "Where metrics are sent, for receivers that cannot scrape: one mapping, or a list of them with different names. "
+        "Samples go out in the text format with millisecond timestamps, as VictoriaMetrics' /api/v1/import/prometheus takes them."
+    ),
+    "metrics.spool": "What is kept on disk while a receiver is away.",
+    "log": "What the processes say on stderr.",
+}
+
+LISTS: dict[str, type[Any]] = {"meters": Meter, "metrics.push": Push}
+"""Sections that are lists of items; metrics.push may also be one item."""
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "run_dir",
+        _PATH,
+        "Directory of the rings and of config.json. It must be on a tmpfs.",
+    ),
+    Setting("state_dir", _PATH, "Directory of what outlives a restart: totals and baselines."),
+    Setting("sysfs_root", _PATH, "Where sysfs is mounted; in a container, where the host's is."),
+    Setting("procfs_root", _PATH, "Where procfs is mounted; in a container, where the host's is."),
+    Setting(
+        "timezone",
+        Text("a name of the time zone database", check.timezone),
+        "Time zone in which days and tariffs begin.",
+    ),
+    Setting(
+        "meters[].name",
+        Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
+        "Name of the meter in file names and labels; different for each.",
+        example="linky",
+    ),
+    Setting(
+        "meters[].device",
+        Text("a tty, socket://host:port, rfc2217://host:port or file:/PATH", check.device, check.DEVICE_PATTERN),
+        "Where the meter is heard: a tty, socket://host:port (TCP), rfc2217://host:port (a port server) or file:/PATH (a capture).",
+        example="/dev/ttyUSB0",
+        required=True,
+    ),
+    Setting(
+        "meters[].mode",
+        Choice(("auto", "historique", "standard")),
+        "Mode of the customer tele-information; auto finds mode and speed by listening.",
+        example="auto",
+    ),
+    Setting(
+        "meters[].pdl",
+        Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True),
+        "Point de livraison, if it is to be a label; the meter does not tell it in historique mode.",
+        example='"12345678901234"',
+    ),
+    Setting("energy.rate_hz", Number(0.1, 1000, "Hz"), "How often the energy counters are read."),
+    Setting(
+        "energy.idle",
+        Choice(("separate", "proportional")),
+        "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
+    ),
+    Setting("energy.sources", Choices(("auto", "rapl")), "Which counters are read; auto takes what the host has."),
+    Setting("energy.price_eur_per_kwh", Number(0, 100, "EUR"), "Price of a kilowatt-hour.", example="0.2516"),
+    Setting("usage.rate_hz", Number(0.1, 100, "Hz"), "How often the CPU clocks of all processes are read."),
+    Setting("usage.top", Integer(0, 10_000), "How many processes, by energy, have series of their own; the rest is 'other'."),
+    Setting("metrics.enabled", Boolean(), "Whether /metrics is served."),
+    Setting("metrics.listen", Text("an address or a host name", check.host), "Address to listen on; 0.0.0.0 or :: for all."),
+    Setting("metrics.port", Integer(1, 65535), "TCP port to listen on."),
+    Setting(
+        "metrics.path",
+        Text("a path such as /metrics", check.metrics_path, check.METRICS_PATH_PATTERN),
+        "Path of the metrics.",
+    ),
+    Setting(
+        "metrics.labels",
+        Pairs(
+            "a mapping of label names to texts",
+            Text("a label name", check.label_name, check.LABEL_PATTERN),
+            Text("a text", check.anything),
+        ),
+        "Labels that every series carries. Prometheus overwrites `instance` and `job` unless its scrape says honor_labels.",
+        example="{location: paris}",
+    ),
+    Setting("metrics.web_config_file", Reserved(_PATH), "TLS and users of the server, as exporter-toolkit describes them."),
+    Setting(
+        "metrics.push[].name",
+        Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
+        "Name of the receiver in logs and metrics; different for each.",
+        example="push",
+    ),
+    Setting("metrics.push[].enabled", Boolean(), "Whether metrics are sent to this receiver.", example="true"),
+    Setting(
+        "metrics.push[].url",
+        Text("a URL of http or https", check.url, check.URL_PATTERN, secret=True),
+        "Where to send to.",
+        example="http://victoriametrics:8428/api/v1/import/prometheus",
+        required=True,
+    ),
+    Setting("metrics.push[].interval", Duration(1, 86400), "Time from one push to the next.", example="15s", field="interval_s"),
+    Setting("metrics.push[].username", Text("a text", check.one_line), "User of basic authentication.", example="energyd"),
+    Setting(
+        "metrics.push[].password",
+        Text("a text", check.one_line, secret=True),
+        "Its password; rather name a file, which fewer can read.",
+        example='"secret"',
+    ),
+    Setting(
+        "metrics.push[].password_file",
+        _PATH,
+        "File that holds the password.",
+        example="/etc/energyd/push-password",
+    ),
+    Setting(
+        "metrics.push[].headers",
+        Pairs(
+            "a mapping of header names to texts",
+            Text("a header name", check.header_name, check.HEADER_PATTERN),
+            Text("a text", check.header_value, secret=True),
+        ),
+        "Headers added to each request.",
+        example="{X-Custom-Header: value}",
+    ),
+    Setting(
+        "metrics.push[].match",
+        Text("a regular expression", check.regular_expression),
+        "Regular expression that a metric's name must match to be sent; without one, all are.",
+        example='"energyd_.*"',
+    ),
+    Setting("metrics.spool.max_bytes", Reserved(Size(1 << 20, 1 << 50)), "Largest size of the spool."),
+    Setting("metrics.spool.max_age", Reserved(Duration(60, 366 * 86400)), "Oldest sample kept.", field="max_age_s"),
+    Setting("metrics.spool.fsync", Reserved(Choice(("batch", "never"))), "When the spool is forced to the disk."),
+    Setting("groups", Reserved(Mappings()), "Groups of processes."),
+    Setting("tariffs", Reserved(Mappings()), "Tariffs by time of use."),
+    Setting("units", Reserved(Mappings()), "Further units of energy."),
+    Setting(
+        "compatibility",
+        Reserved(Choices(("linky_exporter", "myelectricaldata", "scaphandre"))),
+        "Metric families of other programs that are served as well.",
+    ),
+    Setting("log.level", Choice(("debug", "info", "warning", "error", "critical")), "The least severe event that is logged."),
+    Setting("log.format", Choice(("text", "json", "journal")), "One line an event: text, a JSON object, or systemd's <priority>."),
+)
+
+DERIVED = ("powercap_root", "simulated", "clock", "meters[].simulated", "metrics.push_enabled")
+"""Fields of Config that no row gives: what `energyd run` finds out, and what follows from rows."""
+
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+def setting(key: str) -> Setting | None:
+    return _BY_KEY.get(key)
+
+
+def children(section: str) -> tuple[str, ...]:
+    """The names directly below a section ('' is the top, 'meters[]' an item of a list), in the table's order."""
+    prefix = section + "." if section else ""
+    names = (key[len(prefix) :].split(".")[0].removesuffix("[]") for key in _BY_KEY if key.startswith(prefix))
+    return tuple(dict.fromkeys(names))
+
+
+def default(row: Setting) -> Any:
+    """What Config holds when the key is absent; ITEM_DEFAULTS give what an item of a list cannot leave to its class."""
+    if row.key in ITEM_DEFAULTS:
+        return ITEM_DEFAULTS[row.key]
+    section, _, _ = row.key.rpartition(".")
+    field = row.field or row.leaf
+    if section.endswith("[]"):
+        return LISTS[section.removesuffix("[]")]._field_defaults.get(field)
+    holder: Any = Config()
+    for step in section.split(".") if section else ():
+        holder = getattr(holder, step)
+    return getattr(holder, field)
+
+
+ITEM_DEFAULTS: dict[str, Any] = {"meters[].name": "linky", "metrics.push[].name": "push", "metrics.push[].enabled": True}
