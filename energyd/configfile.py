@@ -14,8 +14,10 @@ from pathlib import Path
 from energyd.config import Config
 from energyd.configbuild import Loaded, build
 from energyd.configtree import Node, parse_file, parse_value
-from energyd.environment import overlay, put_setting
+from energyd.environment import overlay, own_variables, put_setting
 from energyd.errors import EXIT_OK, ConfigError, EnergydError, EnvironmentFault
+
+__all__ = ["add_flags", "check_config_main", "load", "load_with_warnings", "main", "masked", "own_variables", "parser", "write"]
 
 DEFAULT_PATH = "/etc/energyd/energyd.yml"
 CONFIG_JSON = "config.json"
@@ -45,10 +47,10 @@ def load_with_warnings(path: str | None, environ: Mapping[str, str], overrides: 
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """`--set section.key=value`, repeatable; the pairs arrive in `arguments.overrides`."""
+    """`--config FILE`, and `--set section.key=value` as often as wanted; its pairs arrive in `arguments.set`."""
+    parser.add_argument("--config", metavar="FILE", help=f"the configuration (default: {DEFAULT_PATH} if it exists)")
     parser.add_argument(
         "--set",
-        dest="overrides",
         action="append",
         default=[],
         type=_override,
@@ -95,24 +97,20 @@ def write(config: Config) -> str:
     return str(path)
 
 
-def check_config_main(argv: Sequence[str] | None = None) -> int:
-    """`energyd check-config`: says what the configuration amounts to, or what is wrong with it (exit 100)."""
-    parser = argparse.ArgumentParser(prog="energyd check-config", description="Check the configuration and say what it amounts to.")
-    add_check_config_arguments(parser)
-    return check_config(parser.parse_args(argv), os.environ)
+def parser() -> argparse.ArgumentParser:
+    """The options of `energyd check-config`."""
+    result = argparse.ArgumentParser(prog="energyd check-config", description="Check the configuration and say what it amounts to.")
+    add_flags(result)
+    result.add_argument("--write", action="store_true", help=f"write run_dir/{CONFIG_JSON}, which the workers read")
+    result.add_argument("--json", action="store_true", help="print the whole configuration as JSON, secrets masked")
+    return result
 
 
-def add_check_config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help=f"the configuration (default: {DEFAULT_PATH} if it exists)")
-    parser.add_argument("--write", action="store_true", help=f"write run_dir/{CONFIG_JSON}, which the workers read")
-    parser.add_argument("--json", action="store_true", help="print the whole configuration as JSON, secrets masked")
-    add_flags(parser)
-
-
-def check_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """The command behind `energyd check-config`, its arguments parsed; the exit code."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """`energyd check-config`: says what the configuration amounts to, or what is wrong with it; returns the exit code."""
+    arguments = parser().parse_args(argv)
     try:
-        loaded = load_with_warnings(arguments.config, environ, arguments.overrides)
+        loaded = load_with_warnings(arguments.config, os.environ, arguments.set)
         written = write(loaded.config) if arguments.write else None
     except EnergydError as error:
         print(f"energyd: {error}", file=sys.stderr)
@@ -129,6 +127,9 @@ def check_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> i
     if written is not None:
         print(f"OK wrote {written}")
     return EXIT_OK
+
+
+check_config_main = main
 
 
 def _summary(config: Config) -> list[str]:

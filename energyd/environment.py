@@ -75,6 +75,12 @@ def overlay(tree: Node, environ: Mapping[str, str]) -> tuple[Node, list[str]]:
     return tree, warnings
 
 
+def own_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those variables that mean something to `overlay`, for a process that must come to the same configuration later."""
+    known = (*ALIASES, *WITHOUT_EFFECT)
+    return {name: text for name, text in environ.items() if name in known or (name.startswith(PREFIX) and name not in PRIVATE)}
+
+
 def put_setting(tree: Node, key: str, node: Node) -> Node:
     """`tree` with `node` at a dotted key; a key of metrics.push needs it to be one mapping."""
     if key.startswith("metrics.push.") and isinstance(tree.value, dict):
