@@ -59,6 +59,7 @@ class Register(NamedTuple):
 
     name: str
     direction: str  # consumed | injected
+    scope: str  # total | supplier | distributor: only registers of one scope may be added
     energy_wh: int
 
 
@@ -74,6 +75,7 @@ class Meter(NamedTuple):
     registers: tuple[Register, ...]
     quantities: tuple[tuple[str, int], ...]
     texts: tuple[tuple[str, str], ...]
+    resets: int = 0  # how often a register of this meter fell
 
 
 class Ring(NamedTuple):

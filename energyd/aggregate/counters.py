@@ -1,0 +1,147 @@
+"""The only place that subtracts: raw counters in, increments of totals that only grow out.
+
+Four kinds of counter reach the aggregator, and each fails in its own way:
+
+* energy (powercap `energy_uj`) wraps at its own `max_energy_range_uj` and restarts at resets (Documentation/power/powercap);
+* CPU time of a process or cgroup never wraps; if it falls, it is another process behind the same number;
+* counters that a reader keeps in memory restart at zero with the reader;
+* a meter's register only grows, but a line with bit errors can pass the checksum and show a wild value.
+
+Each class takes the next raw value and returns by how much the total grew: an int >= 0, zero when it cannot be known.
+"""
+
+from typing import Any
+
+from energyd.units import NS_PER_S
+
+FALLBACK_MAX_POWER_UW = 1_000_000_000  # 1 kW: above every socket on sale, and the bound only has to tell a wrap from a reset
+POWER_MARGIN = 4  # short-term limits (PL2, PL4) exceed the long-term limit that the kernel names by 2 to 3 times
+COUNTER_LAG_NS = 20_000_000  # the register is updated about every ms, jittered: two reads may straddle more than their own time
+SUSPEND_NS = NS_PER_S // 2  # a machine that slept longer may have restarted its counters
+
+
+class EnergyCounter:
+    """A powercap counter of `range_uj` (0 = unknown): wraps are added up, resets and implausible jumps start a new baseline.
+
+    The exact modulus is the range plus one unit of the register (at most 61 uJ), which sysfs does not tell; range + 1 is used.
+    A gap so long that a wrap could have gone unseen at full power counts what is certain and says so in `ambiguous`.
+    """
+
+    __slots__ = ("_mono_ns", "_raw_uj", "_suspended_ns", "ambiguous", "max_power_uw", "range_uj", "resets")
+
+    def __init__(self, range_uj: int = 0, max_power_uw: int = 0) -> None:
+        self.configure(range_uj, max_power_uw)
+        self._raw_uj: int | None = None
+        self._mono_ns = 0
+        self._suspended_ns = 0
+        self.resets = 0
+        self.ambiguous = 0
+
+    def configure(self, range_uj: int, max_power_uw: int) -> None:
+        """The zone has been found (again): its range and power limit as the kernel states them now."""
+        self.range_uj = range_uj
+        self.max_power_uw = max_power_uw * POWER_MARGIN or FALLBACK_MAX_POWER_UW
+
+    def advance(self, raw_uj: int, mono_ns: int, suspended_ns: int) -> int:
+        """Microjoules since the last good read. Times are those of this read; `suspended_ns` is BOOTTIME - MONOTONIC."""
+        before_uj, elapsed_ns = self._raw_uj, mono_ns - self._mono_ns
+        slept = suspended_ns - self._suspended_ns > SUSPEND_NS
+        self._raw_uj, self._mono_ns, self._suspended_ns = raw_uj, mono_ns, suspended_ns
+        if before_uj is None:
+            return 0
+        delta_uj = raw_uj - before_uj
+        possible_uj = self.max_power_uw * (max(0, elapsed_ns) + COUNTER_LAG_NS) // NS_PER_S
+        if delta_uj < 0 and self.range_uj and not slept:
+            delta_uj += self.range_uj + 1
+        if delta_uj < 0 or delta_uj > possible_uj:
+            self.resets += 1
+            return 0
+        if self.range_uj and possible_uj > self.range_uj:
+            self.ambiguous += 1
+        return delta_uj
+
+    def state(self) -> list[int | None]:
+        return [self._raw_uj, self._mono_ns, self._suspended_ns, self.resets, self.ambiguous]
+
+    def restore(self, state: list[Any], same_boot: bool) -> None:
+        """Take up a saved baseline; after a reboot only the counts of faults are still true."""
+        self._raw_uj, self._mono_ns, self._suspended_ns, self.resets, self.ambiguous = state
+        if not same_boot:
+            self._raw_uj = None
+
+
+class RestartingCounter:
+    """A counter that lives in a reader's memory: a fall means that the reader has started anew from zero."""
+
+    __slots__ = ("raw", "total")
+
+    def __init__(self, raw: int = 0, total: int = 0) -> None:
+        self.raw = raw
+        self.total = total
+
+    def advance(self, raw: int) -> int:
+        delta = raw - self.raw if raw >= self.raw else raw
+        self.raw = raw
+        self.total += delta
+        return delta
+
+
+class GrowingCounter:
+    """A cumulative kernel counter (CPU time of the machine): the first value is the baseline, a fall starts a new one."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: int | None = None) -> None:
+        self.raw = raw
+
+    def advance(self, raw: int) -> int:
+        delta = 0 if self.raw is None else max(0, raw - self.raw)
+        self.raw = raw
+        return delta
+
+
+class MeterRegister:
+    """A meter's own register in Wh. A jump that no house can make, or a fall, is held back until the next reading confirms it.
+
+    54E 6.2: nine digits; 36 kVA is the most that a Linky is sold for. A confirmed fall stands: the display is the truth.
+    """
+
+    __slots__ = ("_candidate_wh", "_mono_ns", "energy_wh", "held_back")
+
+    MAX_POWER_W = 40_000
+    SLACK_WH = 100  # registers may be sent late by some minutes
+
+    def __init__(self, energy_wh: int | None = None, mono_ns: int = 0) -> None:
+        self.energy_wh = energy_wh
+        self._mono_ns = mono_ns
+        self._candidate_wh: int | None = None
+        self.held_back = 0
+
+    def advance(self, reading_wh: int, mono_ns: int) -> int:
+        """Wh since the last accepted reading; `energy_wh` is the register as accepted, None before the first."""
+        if self.energy_wh is None:
+            self.energy_wh, self._mono_ns = reading_wh, mono_ns
+            return 0
+        hours = max(0, mono_ns - self._mono_ns) / (3600 * NS_PER_S)
+        bound_wh = self.SLACK_WH + self.MAX_POWER_W * hours
+        delta_wh = reading_wh - self.energy_wh
+        if not 0 <= delta_wh <= bound_wh:
+            confirmed = self._candidate_wh is not None and 0 <= reading_wh - self._candidate_wh <= bound_wh
+            if not confirmed:
+                self._candidate_wh = reading_wh
+                self.held_back += 1
+                return 0
+        self._candidate_wh = None
+        self.energy_wh, self._mono_ns = reading_wh, mono_ns
+        return max(0, delta_wh)
+
+
+def process_increment(before_ns: int, now_ns: int, born_within: bool) -> int:
+    """CPU nanoseconds that a process used since `before_ns` (-1 = never seen).
+
+    One that was born within the interval counts from zero; one that is merely seen for the first time starts its account here,
+    since what it used before is already among the exited.
+    """
+    if before_ns < 0:
+        return now_ns if born_within else 0
+    return max(0, now_ns - before_ns)

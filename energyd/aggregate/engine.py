@@ -1,0 +1,158 @@
+"""The aggregator's arithmetic as one object: batches in, Snapshot out. No clock, no file, no ring.
+
+Energy and CPU time arrive separately and are joined by time: an interval between two usage batches waits until every zone that
+counts has been sampled beyond its end, then each zone's energy in it is shared. So neither when nor how often batches are folded
+changes a total or a share, and a replay of the rings after a crash arrives at the same figures.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from energyd.aggregate import zones as zones_module
+from energyd.aggregate.attribute import share
+from energyd.aggregate.meters import MeterBook
+from energyd.aggregate.processes import ProcessTable
+from energyd.aggregate.readers import ReaderBook
+from energyd.aggregate.snapshot import Host, Ring, Snapshot, Zone
+from energyd.aggregate.usage import Interval, UsageBook
+from energyd.aggregate.zones import ZoneBook, ZoneTotals
+
+Records = npt.NDArray[Any]
+
+MAX_WAITING = 600  # intervals; at 2 Hz five minutes without a sample of any zone before attribution goes on without them
+
+
+class Engine:
+    """Feed it labels before the records that use them; `attribute` after feeding; `snapshot` whenever one is wanted."""
+
+    def __init__(self, *, top: int, proportional_idle: bool, meters: Iterable[MeterBook] = ()) -> None:
+        self.zones = ZoneBook()
+        self.table = ProcessTable(top)
+        self.usage = UsageBook(self.table)
+        self.meters = {meter.name: meter for meter in meters}
+        self.readers: dict[str, ReaderBook] = {}
+        self._proportional = proportional_idle
+        self._waiting: deque[Interval] = deque()
+
+    def feed_energy(self, records: Records) -> None:
+        self.zones.fold(records)
+
+    def feed_usage(self, records: Records) -> None:
+        self._waiting.extend(self.usage.fold(records))
+
+    def attribute(self) -> None:
+        """Give away the energy of every interval that all zones have been sampled beyond."""
+        while self._waiting and self._is_covered(self._waiting[0]):
+            self._settle(self._waiting.popleft())
+        if len(self._waiting) > MAX_WAITING:
+            self.zones.give_up_waiting()
+            self.attribute()
+
+    def _is_covered(self, interval: Interval) -> bool:
+        stalled = self.zones.swept_until_ns >= interval.end_ns + zones_module.STALL_NS
+        return all(zone.timeline.frontier_ns >= interval.end_ns or stalled for zone in self.zones.attributable())
+
+    def _settle(self, interval: Interval) -> None:
+        processes_uj = np.zeros(len(interval.slots), np.int64)
+        measuring = [zone for zone in self.zones.attributable() if zone.timeline.frontier_ns >= interval.end_ns]
+        for zone in measuring:
+            processes_uj += self._settle_zone(zone, interval)
+        self.table.book(interval.slots, processes_uj, interval.cpu_ns, interval.elapsed_ns, bool(measuring))
+        self.table.release(interval.gone)
+
+    def _settle_zone(self, zone: ZoneTotals, interval: Interval) -> npt.NDArray[np.int64]:
+        begin_ns = interval.begin_ns
+        if zone.attributed_until_ns is None:  # its first interval: measuring began within it, or not yet
+            zone.attributed_until_ns = begin_ns = min(max(begin_ns, zone.timeline.times_ns[0]), interval.end_ns)
+        if zone.attributed_until_ns < begin_ns:  # it was not sampled for a while: what it used then has no owner any more
+            zone.unattributed_uj += zone.timeline.at(begin_ns) - zone.attributed_uj
+        energy_uj = zone.timeline.at(interval.end_ns) - zone.attributed_uj
+        elapsed_ns = interval.end_ns - begin_ns
+        zone.idle.observe(energy_uj, elapsed_ns, interval.busy_ratio)
+        shares = share(energy_uj, elapsed_ns, interval.cpu_ns, interval.exited_ns, zone.idle.power_uw, self._proportional)
+        zone.processes_uj += int(shares.processes_uj.sum())
+        zone.exited_uj += shares.exited_uj
+        zone.idle_uj += shares.idle_uj
+        zone.unattributed_uj += shares.unattributed_uj
+        zone.attributed_until_ns = interval.end_ns
+        zone.timeline.forget_before(min(interval.end_ns, zone.timeline.frontier_ns - 2 * zones_module.POWER_WINDOW_NS))
+        return shares.processes_uj
+
+    def snapshot(self, *, mono_ns: int, real_ns: int, ready: bool, rings: tuple[Ring, ...]) -> Snapshot:
+        zones = tuple(_zone_view(zone) for _, zone in sorted(self.zones.zones.items()))
+        return Snapshot(
+            mono_ns=mono_ns,
+            real_ns=real_ns,
+            ready=ready,
+            host=self._host_view(zones),
+            zones=zones,
+            processes=self.table.snapshot(),
+            meters=tuple(meter.snapshot(mono_ns) for meter in self.meters.values()),
+            rings=rings,
+        )
+
+    def _host_view(self, zones: tuple[Zone, ...]) -> Host:
+        additive = [zone for zone in zones if zone.additive]
+        powers = [zone.power_w for zone in additive if zone.power_w is not None]
+        return Host(
+            energy_uj=sum(zone.energy_uj for zone in additive) if additive else None,
+            power_w=sum(powers) if powers else None,
+            source=additive[0].source if additive else "",
+            cpu_ns=tuple(self.usage.modes_ns.items()),
+            busy_cpu_ns=self.usage.control_ns,
+            exited_cpu_ns=self.usage.exited_ns,
+            memory_bytes=tuple(self.usage.memory_bytes.items()),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Plain data that msgpack can carry: everything that a restart must not forget."""
+        return {
+            "zones": self.zones.state(),
+            "table": self.table.state(),
+            "usage": self.usage.state(),
+            "meters": {name: meter.state() for name, meter in self.meters.items()},
+            "readers": {name: reader.state() for name, reader in self.readers.items()},
+            "waiting": [
+                [i.begin_ns, i.end_ns, i.slots.tolist(), i.cpu_ns.tolist(), i.exited_ns, i.busy_ratio, i.gone]
+                for i in self._waiting
+            ],
+        }
+
+    def restore(self, state: dict[str, Any], same_boot: bool) -> None:
+        """Take up where `state` was saved. After a reboot the totals go on and the baselines start anew."""
+        self.zones.restore(state["zones"], same_boot)
+        self.table.restore(state["table"], same_boot)
+        self.usage.restore(state["usage"], same_boot)
+        for name, saved in state["meters"].items():
+            if name in self.meters:
+                self.meters[name].restore(saved, same_boot)
+        for name, saved in state["readers"].items():
+            self.readers[name] = ReaderBook.restored(saved)
+        if same_boot:
+            self._waiting = deque(
+                Interval(begin, end, np.array(slots, np.int64), np.array(cpu, np.int64), exited, busy, gone)
+                for begin, end, slots, cpu, exited, busy, gone in state["waiting"]
+            )
+
+
+def _zone_view(zone: ZoneTotals) -> Zone:
+    return Zone(
+        name=zone.name,
+        domain=zone.domain,
+        parent=zone.parent,
+        source=zone.source,
+        additive=zone.additive,
+        readable=zone.readable,
+        energy_uj=zone.energy_uj,
+        power_w=zone.timeline.power_w(zones_module.POWER_WINDOW_NS) if zone.awake else None,
+        processes_uj=zone.processes_uj,
+        exited_uj=zone.exited_uj,
+        idle_uj=zone.idle_uj,
+        unattributed_uj=zone.unattributed_uj,
+        pending_uj=zone.energy_uj - zone.attributed_uj if zone.additive else 0,
+        resets=zone.counter.resets,
+    )
