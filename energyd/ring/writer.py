@@ -1,0 +1,135 @@
+"""Appends samples to a ring: the one place that stores into it while readers look on.
+
+A record is stored in three steps: `claim` says which slot is about to change, then the 64 bytes are copied, then `head` says
+that they are there. A reader that copied a slot and then finds it claimed again throws its copy away, so nobody waits.
+Law: a writer never looks at its readers; with none, one or a stopped one it does exactly the same stores.
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import Any, Final
+
+from energyd.ring import files, layout
+from energyd.ring.labels import Entry
+from energyd.samples import END, HEAD_FORMAT, LAST, RECORD_SIZE, SERVICE_FORMAT, Schema
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+HELD_S: Final = 60
+"""Seconds of samples that a ring holds at least, so that an aggregator may be away that long."""
+PAGE_RECORDS: Final = 4096 // RECORD_SIZE
+
+_CLAIM: Final = layout.CLAIM
+_HEAD: Final = layout.HEAD
+_seven_words = struct.Struct("<7Q").unpack
+_word = struct.Struct("<Q").pack
+_pack_service = struct.Struct(HEAD_FORMAT + SERVICE_FORMAT).pack
+_W0, _W1, _W2, _W3, _W4, _W5, _W6 = layout.WEIGHTS
+
+
+def capacity_for(records_per_s: float) -> int:
+    """The smallest power of two that holds 60 s of `records_per_s`, at least one page."""
+    capacity = PAGE_RECORDS
+    while capacity < records_per_s * HELD_S:
+        capacity *= 2
+    return capacity
+
+
+class RingWriter:
+    """The writer of one ring, for one thread."""
+
+    def __init__(self, identity: files.Identity, store: files.Store, clock: files.Clock, lock: int) -> None:
+        """`open` is the way in; tests hand in a store that watches what happens to it."""
+        self._identity = identity
+        self._clock = clock
+        self._lock = lock
+        self._mask = identity.capacity - 1
+        self._pack = struct.Struct(HEAD_FORMAT + identity.schema.payload).pack
+        self._use(store)
+
+    @classmethod
+    def open(
+        cls, run_dir: str | Path, name: str, schema: Schema, capacity: int, clock: files.Clock, *, boot_id_path: Path = BOOT_ID
+    ) -> "RingWriter":
+        """Adopt the ring that an earlier writer left, or rotate to a new one.
+
+        Raises EnvironmentFault when another process writes it, when run_dir cannot be used or has no room.
+        """
+        assert capacity.bit_count() == 1 < capacity, f"BUG: capacity {capacity} is not a power of two above 1"
+        layout.require_supported_machine()
+        identity = files.Identity(Path(run_dir), name, schema, capacity, files.read_boot_id(boot_id_path))
+        lock = files.acquire_lock(layout.lock_path(identity.directory, name), clock)
+        try:
+            return cls(identity, files.adopt(identity) or files.create(identity, clock), clock, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def _use(self, store: files.Store) -> None:
+        self._words, self._slots, self._labels, self._seq, self._batch = store
+        self._before_batch = self._seq
+        self._services = 0
+        self.heartbeat()
+
+    def append(self, kind: int, mono_ns: int, payload: tuple[Any, ...], *, status: int = 0) -> None:
+        """Store one sample of the ring's schema; it is seen once its batch has been closed by a record with LAST."""
+        seq = self._seq + 1
+        self._store(seq, self._pack(seq, mono_ns, self._batch, kind, status, *payload))
+
+    def service(self, kind: int, mono_ns: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, *, status: int = 0) -> None:
+        """Store one SERVICE record (samples.VOID and above)."""
+        self._services += 1
+        seq = self._seq + 1
+        self._store(seq, _pack_service(seq, mono_ns, self._batch, kind, status, a, b, c, d))
+
+    def _store(self, seq: int, body: bytes) -> None:
+        # layout.seal, written out: calls would cost a third of the whole.
+        a, b, c, d, e, f, g = _seven_words(body)
+        check = (a * _W0 + b * _W1 + c * _W2 + d * _W3 + e * _W4 + f * _W5 + g * _W6) & 0xFFFFFFFFFFFFFFFF
+        offset = 4096 + ((seq & self._mask) << 6)
+        words = self._words
+        words[_CLAIM] = seq
+        self._slots[offset : offset + 64] = body + _word(check)
+        words[_HEAD] = seq
+        self._seq = seq
+
+    def end_batch(self, mono_ns: int, begin_mono_ns: int, suspended_ns: int, *, status: int = 0) -> None:
+        """Close the batch with an END record: how many samples it has, when it began, how long the machine has slept."""
+        samples = self._seq - self._before_batch - self._services
+        self.service(END, mono_ns, samples, begin_mono_ns, suspended_ns, status=LAST | status)
+        self.next_batch()
+
+    def next_batch(self) -> None:
+        """What comes now belongs to another batch; to be called after a record with LAST."""
+        self._batch = (self._batch + 1) & files.BATCH_MASK
+        self._before_batch = self._seq
+        self._services = 0
+
+    def heartbeat(self) -> None:
+        """Sign of life: CLOCK_MONOTONIC in nanoseconds, for whoever judges whether this writer still runs."""
+        self._words[layout.HEARTBEAT] = self._clock.mono_ns()
+
+    def label(self, entry: Entry) -> int:
+        """Publish a cold entry (a msgpack map with text keys) and return its id, never used before in this ring file.
+
+        Raises EnvironmentFault when the tmpfs is full.
+        """
+        number = self._labels.append(entry)
+        self._words[layout.LABELS_LENGTH] = self._labels.length
+        return number
+
+    @property
+    def labels_full(self) -> bool:
+        """Mostly names of the dead by now: between two batches, `rotate` and label the living again."""
+        return self._labels.full
+
+    def rotate(self) -> None:
+        """Go on in a new file without labels; readers drain the old one first. Raises EnvironmentFault when there is no room."""
+        old_labels = self._labels
+        self._use(files.create(self._identity, self._clock))
+        old_labels.close()
+
+    def close(self) -> None:
+        """Let go of the ring; it stays for its readers and for the next writer."""
+        self._labels.close()
+        os.close(self._lock)
