@@ -1,0 +1,153 @@
+"""Columns of values into exposition bytes, re-rendering only what has changed.
+
+Text format 0.0.4 and OpenMetrics 1.0 write the same sample lines and differ in their metadata, so each line is rendered once
+for both. A line is an escaped prefix, kept for as long as the series lives, and the value's text. 10 000 series cost about 3 ms
+when all have changed and below 1 ms when a tenth has.
+
+Law: integers are written exactly, as decimals of their unit; a float is written so that reading it gives the same float; no label
+value can break a line. Lines carry no timestamps; `Rendered.timestamped` adds them for receivers that are pushed to.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
+from operator import ne
+from typing import Final, NamedTuple
+
+from energyd.export.catalogue import FLOAT, INFO, Family, LabelValues, Metric
+
+_LABEL_CACHE_SLACK: Final = 1000
+
+
+class Rendered(NamedTuple):
+    """One rendering: the sample lines of each family that has any, in order."""
+
+    sections: tuple[tuple[Metric, bytes], ...]
+
+    def text(self) -> bytes:
+        """The body of `text/plain; version=0.0.4`."""
+        return b"".join([part for metric, lines in self.sections for part in (text_head(metric), lines)])
+
+    def openmetrics(self) -> bytes:
+        """The body of `application/openmetrics-text; version=1.0.0` without its final `# EOF`."""
+        return b"".join([part for metric, lines in self.sections for part in (openmetrics_head(metric), lines)])
+
+    def timestamped(self, real_ms: int, wanted: Callable[[str], object]) -> bytes:
+        """The lines of the families whose name is `wanted`, each with the Unix time in milliseconds, without metadata."""
+        lines = b"".join([lines for metric, lines in self.sections if wanted(metric.name)])
+        return lines.replace(b"\n", b" %d\n" % real_ms)  # a newline inside a label value is escaped: each one ends a line
+
+
+class Renderer:
+    """Renders families again and again. `labels` are added to every series, except where a metric has one of that name."""
+
+    def __init__(self, labels: Sequence[tuple[str, str]] = ()) -> None:
+        self._constant = tuple(labels)
+        self._label_texts: dict[LabelValues, dict[LabelValues, bytes]] = {}
+        self._blocks: dict[str, _Block] = {}
+
+    def render(self, families: Iterable[Family]) -> Rendered:
+        sections = []
+        seen: set[str] = set()
+        for metric, labels, values in families:
+            assert metric.name not in seen, f"BUG: family {metric.name} rendered twice"
+            seen.add(metric.name)
+            if not labels:
+                continue
+            block = self._blocks.get(metric.name)
+            if block is None:
+                block = self._blocks[metric.name] = _Block(metric)
+            if labels != block.labels:
+                block.begin(labels, self._prefixes(metric, labels))
+            sections.append((metric, block.update(values)))
+        return Rendered(tuple(sections))
+
+    def _prefixes(self, metric: Metric, labels: Sequence[LabelValues]) -> list[bytes]:
+        assert len(set(labels)) == len(labels), f"BUG: duplicate series in {metric.name}"
+        known = self._label_texts.setdefault(metric.labels, {})
+        if len(known) > 2 * len(labels) + _LABEL_CACHE_SLACK:
+            known.clear()
+        name = metric.name.encode()
+        prefixes = []
+        for values in labels:
+            text = known.get(values)
+            if text is None:
+                text = known[values] = self._label_text(metric.labels, values)
+            prefixes.append(name + text)
+        return prefixes
+
+    def _label_text(self, names: LabelValues, values: LabelValues) -> bytes:
+        pairs = [*zip(names, values, strict=True), *((name, value) for name, value in self._constant if name not in names)]
+        if not pairs:
+            return b" "
+        return ("{" + ",".join([f'{name}="{escape(value)}"' for name, value in pairs]) + "} ").encode()
+
+
+class _Block:
+    """The lines of one family, with what is needed to change some of them."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self.labels: Sequence[LabelValues] = ()
+        self._prefixes: list[bytes] = []
+        self._values: Sequence[float] = ()
+        self._lines: list[bytes] = []
+        self._body = b""
+
+    def begin(self, labels: Sequence[LabelValues], prefixes: list[bytes]) -> None:
+        self.labels = labels
+        self._prefixes = prefixes
+        self._values = ()
+
+    def update(self, values: Sequence[float]) -> bytes:
+        assert len(values) == len(self._prefixes), f"BUG: {self._metric.name} has labels and values of different number"
+        if not self._values:
+            self._lines = [prefix + text for prefix, text in zip(self._prefixes, value_lines(self._metric, values), strict=True)]
+        elif values == self._values:
+            return self._body
+        else:
+            changed = list(compress(range(len(values)), map(ne, values, self._values)))
+            prefixes, lines = self._prefixes, self._lines
+            for i, text in zip(changed, value_lines(self._metric, [values[i] for i in changed]), strict=True):
+                lines[i] = prefixes[i] + text
+        self._values = values
+        self._body = b"".join(self._lines)
+        return self._body
+
+
+def escape(value: str) -> str:
+    """`value` as it stands between the quotes of a label in both formats; a lone surrogate becomes U+FFFD."""
+    if not value.isascii():
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def value_lines(metric: Metric, values: Sequence[float]) -> list[bytes]:
+    """The texts of `values`, each with its newline."""
+    if metric.decimals == FLOAT:
+        return [_float_text(value) for value in values]
+    if metric.decimals == 0:
+        return [b"%d\n" % value for value in values]
+    one = 10**metric.decimals
+    form = b"%%d.%%0%dd\n" % metric.decimals
+    if values and min(values) < 0:
+        return [form % divmod(value, one) if value >= 0 else b"-" + form % divmod(-value, one) for value in values]
+    return [form % divmod(value, one) for value in values]
+
+
+def _float_text(value: float) -> bytes:
+    text = float.__repr__(value)  # of the class: a numpy scalar's own says what type it is
+    if text[-1] in "fn":
+        text = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}[text]
+    return text.encode() + b"\n"
+
+
+def text_head(metric: Metric) -> bytes:
+    """HELP and TYPE of text format 0.0.4, which knows no info metrics."""
+    kind = "gauge" if metric.type == INFO else metric.type
+    return f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {kind}\n".encode()
+
+
+def openmetrics_head(metric: Metric) -> bytes:
+    """HELP, TYPE and UNIT of OpenMetrics 1.0."""
+    unit = f"# UNIT {metric.family} {metric.unit}\n" if metric.unit else ""
+    return f"# HELP {metric.family} {metric.help}\n# TYPE {metric.family} {metric.type}\n{unit}".encode()

@@ -1,0 +1,158 @@
+"""Rendering is exact, escapes everything, repeats nothing and re-renders only what has changed."""
+
+import math
+import random
+import re
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from energyd.aggregate.snapshot import Snapshot
+from energyd.export import catalogue
+from energyd.export.catalogue import FLOAT, Family, Metric
+from energyd.export.collect import collect
+from energyd.export.render import Renderer, escape, value_lines
+
+JOULES = Metric("energyd_x_joules_total", "counter", "joules", "X.", ("a",), "1", catalogue.UJ)
+ERROR = Metric("energyd_x_error_joules", "gauge", "joules", "X.", (), "1", catalogue.UJ)
+WATTS = Metric("energyd_x_watts", "gauge", "watts", "X.", (), "1", FLOAT)
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def series_of(lines: bytes) -> list[str]:
+    """The part of each sample line that names the series."""
+    return [line.rpartition(" ")[0] for line in lines.decode().split("\n") if line and not line.startswith("#")]
+
+
+def expected(families: list[Family]) -> dict[Series, float]:
+    values: dict[Series, float] = {}
+    for metric, labels, column in families:
+        for texts, value in zip(labels, column, strict=True):
+            cleaned = [text.replace("\ud800", "\ufffd") for text in texts]
+            exact = value if metric.decimals == FLOAT else int(value) / 10**metric.decimals
+            values[metric.name, tuple(sorted(zip(metric.labels, cleaned, strict=True)))] = exact
+    return values
+
+
+@pytest.mark.parametrize("form", ["text", "openmetrics"])
+def test_the_reference_parsers_read_back_every_series_with_its_exact_value(snapshot: Snapshot, form: str) -> None:
+    families = collect(snapshot, "1.2.3")
+    rendered = Renderer().render(families)
+    if form == "text":
+        parsed = parse_text(rendered.text().decode())
+    else:
+        parsed = parse_openmetrics(rendered.openmetrics().decode() + "# EOF\n")
+    read = {(s.name, tuple(sorted(s.labels.items()))): s.value for family in parsed for s in family.samples}
+    assert read == expected(families)
+
+
+def test_no_series_is_rendered_twice_and_every_line_is_one_series(snapshot: Snapshot) -> None:
+    families = collect(snapshot, "1.2.3")
+    series = series_of(Renderer().render(families).text())
+    assert len(series) == len(set(series)) == sum(len(family.values) for family in families)
+
+
+def test_a_family_with_a_series_twice_or_given_twice_is_our_own_defect() -> None:
+    with pytest.raises(AssertionError, match="BUG: duplicate series"):
+        Renderer().render([Family(JOULES, [("x",), ("x",)], [1, 2])])
+    with pytest.raises(AssertionError, match="BUG: family"):
+        Renderer().render([Family(JOULES, [("x",)], [1]), Family(JOULES, [("y",)], [1])])
+    with pytest.raises(AssertionError, match="BUG"):
+        Renderer().render([Family(JOULES, [("x",)], [1, 2])])
+
+
+@given(st.integers(min_value=0, max_value=1 << 63))
+def test_microjoules_are_written_as_exact_decimal_joules(energy_uj: int) -> None:
+    text = value_lines(JOULES, [energy_uj])[0].decode()
+    assert re.fullmatch(r"[0-9]+\.[0-9]{6}\n", text)
+    assert Fraction(text.strip()) == Fraction(energy_uj, 10**6)
+    assert float(text) == energy_uj / 10**6
+
+
+@given(st.lists(st.integers(min_value=-(1 << 63), max_value=1 << 63), min_size=1, max_size=4))
+def test_negative_integers_keep_their_sign_and_value(values: list[int]) -> None:
+    assert [Fraction(text.decode().strip()) for text in value_lines(ERROR, values)] == [Fraction(v, 10**6) for v in values]
+
+
+@given(st.floats())
+def test_floats_are_read_back_as_the_same_float(value: float) -> None:
+    read = float(value_lines(WATTS, [value])[0])
+    assert read == value or (math.isnan(read) and math.isnan(value))
+
+
+def test_infinities_and_nan_are_spelt_as_the_formats_spell_them() -> None:
+    assert value_lines(WATTS, [math.inf, -math.inf, math.nan]) == [b"+Inf\n", b"-Inf\n", b"NaN\n"]
+
+
+def test_numpy_scalars_are_written_as_plain_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert value_lines(WATTS, [numpy.float64(1.5)]) == [b"1.5\n"]
+    assert value_lines(JOULES, [numpy.int64(1_500_000)]) == [b"1.500000\n"]
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_any_label_value_survives_both_formats(first: str, second: str) -> None:
+    clean = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in (first, second)]
+    metric = JOULES._replace(labels=("a", "b"))
+    rendered = Renderer().render([Family(metric, [(first, second)], [1])])
+    for parsed in (parse_text(rendered.text().decode()), parse_openmetrics(rendered.openmetrics().decode() + "# EOF\n")):
+        assert [list(sample.labels.values()) for family in parsed for sample in family.samples] == [clean]
+
+
+def test_a_label_value_never_contains_a_raw_newline_or_an_unescaped_quote() -> None:
+    assert escape('a"b\\c\nd\ud800') == 'a\\"b\\\\c\\nd\ufffd'
+
+
+def test_only_changed_values_differ_and_the_result_equals_a_fresh_rendering() -> None:
+    """Any sequence of changes leaves the incremental renderer with the same bytes as one that starts anew."""
+    random_source = random.Random(7)
+    renderer = Renderer()
+    labels = [(str(i),) for i in range(50)]
+    values = [0] * 50
+    for _ in range(200):
+        action = random_source.randrange(4)
+        if action == 0:
+            labels = [(str(i),) for i in random_source.sample(range(100), random_source.randrange(51))]
+            values = [random_source.randrange(1 << 40) for _ in labels]
+        elif action < 3:
+            values = [value + random_source.choice((0, 0, 1, 10**9)) for value in values]
+        family = Family(JOULES, list(labels), list(values))
+        assert renderer.render([family]) == Renderer().render([family])
+
+
+def test_unchanged_families_keep_the_very_same_bytes(snapshot: Snapshot) -> None:
+    renderer = Renderer()
+    first = renderer.render(collect(snapshot, "1"))
+    second = renderer.render(collect(snapshot._replace(real_ns=snapshot.real_ns + 1), "1"))
+    differing = [metric.name for (metric, a), (_, b) in zip(first.sections, second.sections, strict=True) if a is not b]
+    assert differing == ["energyd_snapshot_timestamp_seconds"]
+
+
+def test_constant_labels_are_added_but_never_repeat_a_label_of_the_metric() -> None:
+    lines = Renderer((("site", 'ho"me'), ("a", "shadowed"))).render([Family(JOULES, [("x",)], [1])]).text()
+    assert lines.splitlines()[-1] == b'energyd_x_joules_total{a="x",site="ho\\"me"} 0.000001'
+
+
+def test_timestamps_are_added_to_every_wanted_line_and_metadata_left_out(snapshot: Snapshot) -> None:
+    rendered = Renderer().render(collect(snapshot, "1"))
+    pushed = rendered.timestamped(1_795_162_354_123, re.compile("energyd_process_energy").match).decode()
+    lines = pushed.removesuffix("\n").split("\n")
+    assert len(lines) == len(snapshot.processes.visible) + 1
+    assert all(line.startswith("energyd_process_energy") and line.endswith(" 1795162354123") for line in lines)
+
+
+def test_labels_of_many_short_lived_series_are_forgotten() -> None:
+    renderer = Renderer()
+    for generation in range(300):
+        renderer.render([Family(JOULES, [(f"{generation}-{i}",) for i in range(10)], [1] * 10)])
+    assert len(renderer._label_texts[("a",)]) <= 1100
+
+
+def test_no_names_of_a_process_can_forge_another_series() -> None:
+    forged = 'x"} 1\nenergyd_x_joules_total{a="other'
+    assert len(series_of(Renderer().render([Family(JOULES, [(forged,), ("other",)], [1, 2])]).text())) == 2
