@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from energyd.ring import files, layout
 from energyd.ring.labels import Entry
+from energyd.ring.layout import CLAIM, HEAD, HEADER_SIZE, WORD_MASK
 from energyd.samples import END, HEAD_FORMAT, LAST, RECORD_SIZE, SERVICE_FORMAT, Schema
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -19,8 +20,6 @@ HELD_S: Final = 60
 """Seconds of samples that a ring holds at least, so that an aggregator may be away that long."""
 PAGE_RECORDS: Final = 4096 // RECORD_SIZE
 
-_CLAIM: Final = layout.CLAIM
-_HEAD: Final = layout.HEAD
 _seven_words = struct.Struct("<7Q").unpack
 _word = struct.Struct("<Q").pack
 _pack_service = struct.Struct(HEAD_FORMAT + SERVICE_FORMAT).pack
@@ -85,12 +84,12 @@ class RingWriter:
     def _store(self, seq: int, body: bytes) -> None:
         # layout.seal, written out: calls would cost a third of the whole.
         a, b, c, d, e, f, g = _seven_words(body)
-        check = (a * _W0 + b * _W1 + c * _W2 + d * _W3 + e * _W4 + f * _W5 + g * _W6) & 0xFFFFFFFFFFFFFFFF
-        offset = 4096 + ((seq & self._mask) << 6)
+        check = (a * _W0 + b * _W1 + c * _W2 + d * _W3 + e * _W4 + f * _W5 + g * _W6) & WORD_MASK
+        offset = HEADER_SIZE + (seq & self._mask) * RECORD_SIZE
         words = self._words
-        words[_CLAIM] = seq
-        self._slots[offset : offset + 64] = body + _word(check)
-        words[_HEAD] = seq
+        words[CLAIM] = seq
+        self._slots[offset : offset + RECORD_SIZE] = body + _word(check)
+        words[HEAD] = seq
         self._seq = seq
 
     def end_batch(self, mono_ns: int, begin_mono_ns: int, suspended_ns: int, *, status: int = 0) -> None:
