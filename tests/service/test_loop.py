@@ -1,0 +1,100 @@
+import os
+import signal
+
+from energyd.service.clock import ScaledClock, suspended_ns
+from energyd.service.log import DistinctFaults
+from energyd.service.loop import run_periodic
+from energyd.service.stop import PARENT_VARIABLE, Stop
+from energyd.units import NS_PER_S
+
+
+class FakeClock:
+    def __init__(self):
+        self.now_ns = 1_000
+
+    def mono_ns(self):
+        return self.now_ns
+
+    def real_ns(self):
+        return self.now_ns
+
+    def sleep_until_ns(self, mono_ns):
+        self.now_ns = max(self.now_ns, mono_ns)
+
+
+class After:
+    """Stops a loop after so many ticks."""
+
+    def __init__(self, ticks):
+        self.left = ticks
+
+    def __bool__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_ticks_keep_to_absolute_deadlines_however_long_the_work_takes():
+    clock, seen = FakeClock(), []
+
+    def work(missed):
+        seen.append((clock.now_ns, missed))
+        clock.now_ns += 30
+
+    run_periodic(work, 100, After(4), clock)
+    assert seen == [(1000, 0), (1100, 0), (1200, 0), (1300, 0)]
+
+
+def test_missed_ticks_are_counted_not_made_up_for():
+    clock, seen = FakeClock(), []
+
+    def work(missed):
+        seen.append((clock.now_ns, missed))
+        clock.now_ns += 350 if len(seen) == 1 else 0
+
+    run_periodic(work, 100, After(3), clock)
+    assert seen == [(1000, 0), (1350, 2), (1400, 0)]
+
+
+def test_a_scaled_clock_runs_faster_from_its_origin_on(monkeypatch):
+    monkeypatch.setattr("time.monotonic_ns", lambda: 5_000)
+    clock = ScaledClock(60.0, 4_000, 900)
+    assert (clock.mono_ns(), clock.real_ns()) == (4_000 + 60_000, 900 + 60_000)
+
+
+def test_a_signal_is_only_recorded():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        stop = Stop.on_signals()
+        assert not stop
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+
+
+def test_a_worker_leaves_when_its_supervisor_is_no_longer_its_parent(monkeypatch):
+    monkeypatch.setenv(PARENT_VARIABLE, str(os.getppid()))
+    stop = Stop()
+    assert not stop
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert stop
+
+
+def test_a_fault_is_told_once_a_minute_with_what_was_held_back():
+    clock, lines = FakeClock(), []
+    faults = DistinctFaults(lines.append, clock.mono_ns)
+    for _ in range(5):
+        faults.report("zone 3", "zone 3: Permission denied")
+    faults.report("zone 4", "zone 4: Permission denied")
+    clock.now_ns += 61 * NS_PER_S
+    faults.report("zone 3", "zone 3: Permission denied")
+    assert lines == [
+        "zone 3: Permission denied",
+        "zone 4: Permission denied",
+        "zone 3: Permission denied (4 more like it in the last minutes)",
+    ]
+
+
+def test_a_machine_that_never_slept_has_no_suspended_time_to_speak_of():
+    assert suspended_ns() >= 0
