@@ -1,0 +1,138 @@
+"""All that the usage reader looks at, put together: processes, control groups, the control total, the host.
+
+The records of one batch are read in this order: processes (most in number), control total and groups right behind them, then the
+host. Law: raw counters only; each record bears the time of its own read, or of the 64 reads around it.
+"""
+
+import os
+import resource
+from typing import Final, NamedTuple
+
+from energyd.procfs import clocks
+from energyd.procfs.cgroup import Mount, parse_mounts
+from energyd.procfs.control import choose_control
+from energyd.procfs.discovery import CursorDiscovery, ListingDiscovery
+from energyd.procfs.files import CounterFiles
+from energyd.procfs.groups import GroupScan
+from energyd.procfs.host import Host
+from energyd.procfs.identity import read_stat
+from energyd.procfs.scan import ProcessScan, Sample, Sink, Source
+from energyd.procfs.stat import NS_PER_TICK
+from energyd.samples import CONTROL
+from energyd.units import NS_PER_S
+
+KEYFRAME_NS: Final = 30 * NS_PER_S
+MEMORY_NS: Final = NS_PER_S
+_SPARE_DESCRIPTORS: Final = 64
+"""Left of the process' limit for the ring, the logs and files read once."""
+
+
+class Scan(NamedTuple):
+    """One batch: `begin_ns` is CLOCK_MONOTONIC before its first read; a keyframe holds every consumer that lives."""
+
+    begin_ns: int
+    samples: list[Sample]
+    keyframe: bool
+
+
+class Machine:
+    """`scan` at every tick. Roots may be another machine's trees; `period_ns` is how often `scan` will be called."""
+
+    def __init__(self, procfs_root: str, sysfs_root: str, period_ns: int, sink: Sink) -> None:
+        self._sink = sink
+        soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._files = CounterFiles(max(0, soft_limit - _SPARE_DESCRIPTORS))
+        mounts = read_mounts(procfs_root, sysfs_root)
+        self.by_clocks = clocks.clocks_reach(procfs_root)
+        source = clock_source(procfs_root, self._files) if self.by_clocks else stat_source(procfs_root)
+        self.processes = ProcessScan(procfs_root, mounts, source, sink, max(1, KEYFRAME_NS // period_ns))
+        self._groups = GroupScan(mounts, self._files, sink)
+        self._host = Host(procfs_root, self._files, sink)
+        self._control = choose_control(mounts, self._files, self.processes.table.root_group_ns)
+        self._control_consumer = self._label_control()
+        self._control_errors = 0
+        self._keyframe_ns: int | None = None  # of the last one
+        self._memory_ns: int | None = None
+
+    def describe(self) -> str:
+        """One line on where the figures come from."""
+        source = (
+            "POSIX CPU clocks" if self.by_clocks else f"stat files in steps of {NS_PER_TICK // 1_000_000} ms (other PID namespace)"
+        )
+        return f"processes by {source}, control total by {self._control.source}"
+
+    @property
+    def read_errors(self) -> int:
+        return self.processes.read_errors + self._groups.read_errors + self._host.read_errors + self._control_errors
+
+    def scan(self) -> Scan:
+        """What moved since the last scan. The first is a keyframe, and then one every 30 s."""
+        begin_ns = self._sink.mono_ns()
+        keyframe = self._keyframe_ns is None or begin_ns - self._keyframe_ns >= KEYFRAME_NS
+        memory = keyframe or self._memory_ns is None or begin_ns - self._memory_ns >= MEMORY_NS
+        samples = self.processes.scan(listing=keyframe, keyframe=keyframe)
+        cpu_ns = self._host.cpu_ns()
+        samples += self._read_control(cpu_ns)
+        samples += self._groups.scan(self.processes.table.groups, keyframe, memory)
+        samples += self._host.cpu(cpu_ns)
+        if memory:
+            samples += self._host.memory()
+            self._memory_ns = begin_ns
+        if keyframe:
+            self._keyframe_ns = begin_ns
+        return Scan(begin_ns, samples, keyframe)
+
+    def relabel(self) -> None:
+        """The labels given out mean nothing any more: give new ones to all that lives, and make the next scan a keyframe."""
+        self.processes.relabel()
+        self._groups.relabel()
+        self._control_consumer = self._label_control()
+        self._keyframe_ns = None
+
+    def close(self) -> None:
+        self._files.close()
+
+    def _label_control(self) -> int:
+        return self._sink.label({"kind": "control", "source": self._control.source})
+
+    def _read_control(self, host_cpu_ns: list[int]) -> list[Sample]:
+        try:
+            total_ns = self._control.total_ns(host_cpu_ns)
+        except (OSError, ValueError, IndexError) as error:
+            self._control_errors += 1
+            self._sink.fault(
+                "control total", f"control total ({self._control.source}): {error}; processes that ended are not accounted"
+            )
+            return []
+        return [(CONTROL, self._sink.mono_ns(), (self._control_consumer, 0, 0, total_ns, 0), 0)]
+
+
+def read_mounts(procfs_root: str, sysfs_root: str) -> dict[str, Mount]:
+    """Where control groups are mounted; empty where that cannot be read."""
+    try:
+        with open(f"{procfs_root}/self/mountinfo", "rb") as file:
+            return parse_mounts(file.read(), os.fsencode(sysfs_root))
+    except OSError:
+        return {}
+
+
+def clock_source(procfs_root: str, files: CounterFiles) -> Source:
+    """For a procfs of our own PID namespace."""
+    loadavg = os.fsencode(f"{procfs_root}/loadavg")
+    return Source(clocks.read_clocks, clocks.clock_id, CursorDiscovery(procfs_root, lambda: files.read(loadavg)))
+
+
+def stat_source(procfs_root: str) -> Source:
+    """For any other: 10 to 15 us a process instead of one, and ticks instead of nanoseconds."""
+
+    def read_one(pid: int) -> int:
+        try:
+            stat = read_stat(procfs_root, pid)
+        except (OSError, ValueError):
+            return clocks.GONE
+        return clocks.GONE if stat is None else stat.cpu_ns
+
+    def read(pids: list[int]) -> list[int]:
+        return list(map(read_one, pids))
+
+    return Source(read, int, ListingDiscovery(procfs_root))
