@@ -11,13 +11,14 @@ from typing import Final
 from energyd.errors import EnvironmentFault
 
 DIRECTORY_MODE: Final = 0o750
+MOUNTINFO: Final = Path("/proc/self/mountinfo")
 
 
 def resolve_run_dir(
     wanted: str | Path,
     *,
     shared_memory: Path = Path("/dev/shm"),
-    mountinfo_path: Path = Path("/proc/self/mountinfo"),
+    mountinfo_path: Path = MOUNTINFO,
 ) -> tuple[Path, str | None]:
     """The directory that rings go to, made if need be, and a message for the user when it is not the one that was `wanted`.
 
@@ -38,6 +39,11 @@ def resolve_run_dir(
     return fallback, f"run_dir {wanted} {objection}: rings are in {fallback}"
 
 
+def on_tmpfs(directory: str | Path, mountinfo_path: Path = MOUNTINFO) -> bool:
+    """Whether `directory` lies on a tmpfs, or would if it were made."""
+    return _filesystem_at(Path(directory), mountinfo_path.read_text("utf-8", "backslashreplace")) == "tmpfs"
+
+
 def filesystem_of(device: int, mountinfo: str) -> str | None:
     """The type of the mounted file system whose files have st_dev `device`; None when no mount is listed for it."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
@@ -48,16 +54,20 @@ def filesystem_of(device: int, mountinfo: str) -> str | None:
     return None
 
 
+def _filesystem_at(directory: Path, mountinfo: str) -> str | None:
+    existing = directory.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return filesystem_of(existing.stat().st_dev, mountinfo)
+
+
 def _prepare(directory: Path, mountinfo: str) -> str | None:
     """Make `directory` unless it exists; what speaks against it, to stand after its name, or None."""
-    existing = directory
-    while not os.path.lexists(existing):
-        existing = existing.parent
     try:
-        filesystem = filesystem_of(existing.stat().st_dev, mountinfo)
+        filesystem = _filesystem_at(directory, mountinfo)
         if filesystem != "tmpfs":
             return f"is not on a tmpfs ({filesystem or 'of unknown type'})"
-        if existing != directory:
+        if not os.path.lexists(directory):
             directory.mkdir(DIRECTORY_MODE, parents=True)
             directory.chmod(DIRECTORY_MODE)
     except OSError as fault:
