@@ -316,12 +316,12 @@ METER_TARIFF_INDEX = _gauge(
 METER_DAY_INDEX = _gauge(
     "energyd_meter_day_index", "", "Number of the day in the supplier's calendar.", ("meter", "day"), "2 x meters"
 )
-METER_STATUS = _gauge("energyd_meter_status_bits", "", "The status register as a number (STGE).", ("meter",), "meters")
+METER_STATUS = _gauge("energyd_meter_status_register", "", "The status register as a number (STGE).", ("meter",), "meters")
 METER_RELAYS = _gauge(
-    "energyd_meter_relay_bits", "", "The relays as a number: bit k-1 is set while relay k is closed.", ("meter",), "meters"
+    "energyd_meter_relay_mask", "", "The relays as a number: bit k-1 is set while relay k is closed.", ("meter",), "meters"
 )
 METER_ABSENT_PHASES = _gauge(
-    "energyd_meter_absent_phase_bits", "", "Bit n is set while phase n has no voltage (PPOT).", ("meter",), "meters"
+    "energyd_meter_absent_phase_mask", "", "Bit n is set while phase n has no voltage (PPOT).", ("meter",), "meters"
 )
 METER_LINK_UP = _gauge("energyd_meter_link_up", "", "1 while the meter is heard.", ("meter",), "meters")
 METER_LAST_GROUP_AGE = _gauge(

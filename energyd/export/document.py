@@ -1,0 +1,52 @@
+"""METRICS.md from the catalogue: `python -m energyd.export.document --write|--check [PATH]`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from energyd.export.catalogue import CATALOGUE, Metric
+
+_HEAD = """\
+# Metrics
+
+Generated from `energyd/export/catalogue.py` by `python -m energyd.export.document --write`; do not edit.
+
+Each microjoule and each watt-hour increments exactly one series of a family, so a sum over a family is right; whatever counts the
+same energy a second time is another family. `source` says where a value comes from: `rapl`, `hwmon`, `battery` and `meter` are
+measurements, `model` is an estimate and `simulated` is neither. Constant labels (`metrics.labels`) are added to every series.
+
+| name | type | unit | labels | series at most | meaning |
+|---|---|---|---|---|---|
+"""
+
+
+def markdown(metrics: Sequence[Metric] = CATALOGUE) -> str:
+    """The whole document."""
+    return _HEAD + "".join([_row(metric) for metric in metrics])
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join([f"`{label}`" for label in metric.labels])
+    return f"| `{metric.name}` | {metric.type} | {metric.unit} | {labels} | {metric.bound} | {metric.help} |\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the document, or say (exit status 1) that the file is not what would be written."""
+    parser = argparse.ArgumentParser(prog="python -m energyd.export.document", description=__doc__)
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--write", action="store_true", help="write the file")
+    action.add_argument("--check", action="store_true", help="compare the file with what would be written")
+    parser.add_argument("path", nargs="?", type=Path, default=Path("METRICS.md"))
+    options = parser.parse_args(arguments)
+    if options.write:
+        options.path.write_text(markdown(), encoding="utf-8")
+        return 0
+    if options.path.exists() and options.path.read_text(encoding="utf-8") == markdown():
+        return 0
+    print(f"{options.path} is not up to date: run `python -m energyd.export.document --write`", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
