@@ -1,0 +1,143 @@
+"""The reader of one meter: what its line says goes into the ring `tic-NAME`, each group as soon as it has ended.
+
+python -m energyd.workers.tic CONFIG_JSON METER_NAME
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from energyd import config, samples
+from energyd.config import Config, Meter
+from energyd.errors import ConfigError, EnergydError
+from energyd.ring.writer import RingWriter, capacity_for
+from energyd.service import log
+from energyd.service.clock import SYSTEM_CLOCK, Clock, ScaledClock
+from energyd.service.notify import notify
+from energyd.service.stop import Stop
+from energyd.tic.decoder import UNKNOWN_LABEL, Event, FrameEnd, Group, Refused
+from energyd.tic.line import Line
+from energyd.units import NS_PER_S
+
+RECORDS_PER_S: Final = 80.0  # 960 characters a second at 9600 baud, and some groups take seven records
+TEXT_BYTES: Final = 16
+UNKNOWN_LABELS: Final = 64  # offered raw; a noisy line must not fill the labels
+
+logger = logging.getLogger("energyd.tic")
+
+
+class Recorder:
+    """Turns the events of a line into the records of its ring."""
+
+    def __init__(self, ring: RingWriter, clock: Clock, name: str) -> None:
+        self._ring = ring
+        self._clock = clock
+        self._name = name
+        self._faults = log.DistinctFaults(logger.warning, SYSTEM_CLOCK.mono_ns)
+        self._told: dict[str, tuple[int, int]] = {}  # text of a fault -> labels id, how often
+        self._unknown: set[bytes] = set()
+        self._counts: dict[str, int] = {}
+
+    def record(self, events: list[Event]) -> None:
+        mono_ns = self._clock.mono_ns()
+        for event in events:
+            if isinstance(event, Group):
+                self._group(event, mono_ns)
+            elif isinstance(event, FrameEnd):
+                self._ring.service(samples.FRAME, mono_ns, event.good, event.refused, status=samples.LAST)
+                self._ring.next_batch()
+            elif isinstance(event, Refused):
+                self._refused(event)
+
+    def _group(self, group: Group, mono_ns: int) -> None:
+        degraded = samples.DEGRADED if group.degraded else 0
+        text = group.text
+        while len(text) > TEXT_BYTES:
+            payload = (group.value, group.horodate_s, text[:TEXT_BYTES])
+            self._ring.append(group.field.id, mono_ns, payload, status=degraded | samples.CONTINUED)
+            text = text[TEXT_BYTES:]
+        self._ring.append(group.field.id, mono_ns, (group.value, group.horodate_s, text), status=degraded | samples.LAST)
+        self._ring.next_batch()
+
+    def _refused(self, group: Refused) -> None:
+        self._faults.report(group.reason, f"{self._name}: group refused, {group.reason.replace('_', ' ')}: {group.raw!r}")
+        label = group.raw.replace(b"\t", b" ").partition(b" ")[0]
+        if group.reason == UNKNOWN_LABEL and label not in self._unknown and len(self._unknown) < UNKNOWN_LABELS:
+            self._unknown.add(label)
+            self._ring.label({"label": label.decode("ascii"), "raw": group.raw.decode("ascii")})
+
+    def fault(self, text: str) -> None:
+        self._faults.report(text, f"{self._name}: {text}")
+        if self._ring.labels_full:
+            self._ring.rotate()
+            self._told.clear()
+        number, times = self._told.get(text) or (self._ring.label({"error": text}), 0)
+        self._told[text] = number, times + 1
+        self._ring.service(samples.ERROR, self._clock.mono_ns(), number, times + 1, status=samples.LAST)
+        self._ring.next_batch()
+
+    def beat(self, counts: dict[str, int]) -> None:
+        """To be called about once a second: sign of life, and the counters that have changed."""
+        self._ring.heartbeat()
+        changed = [(index, name) for index, name in enumerate(counts) if counts[name] != self._counts.get(name)]
+        mono_ns = self._clock.mono_ns()
+        for index, name in changed:
+            last = samples.LAST if (index, name) == changed[-1] else 0
+            self._ring.service(samples.COUNTER, mono_ns, index, counts[name], status=last)
+        if changed:
+            self._ring.next_batch()
+        self._counts = counts
+
+    def close(self) -> None:
+        self._ring.close()
+
+
+def startup(settings: Config, meter: Meter) -> tuple[Line, Recorder]:
+    accelerated = meter.simulated and settings.clock.rate != 1
+    clock: Clock = ScaledClock(*settings.clock) if accelerated else SYSTEM_CLOCK
+    name = f"tic-{meter.name}"
+    ring = RingWriter.open(Path(settings.run_dir), name, samples.TIC, capacity_for(RECORDS_PER_S), SYSTEM_CLOCK)
+    recorder = Recorder(ring, clock, meter.name)
+    return Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault), recorder
+
+
+def main_loop(line: Line, recorder: Recorder, stop: Stop) -> None:
+    beat_ns = SYSTEM_CLOCK.mono_ns()
+    recorder.beat(line.counts())
+    notify("READY=1")  # a meter that says nothing yet is waited for, not a failure to start
+    while not stop:
+        recorder.record(line.poll())
+        if SYSTEM_CLOCK.mono_ns() - beat_ns >= NS_PER_S:
+            beat_ns = SYSTEM_CLOCK.mono_ns()
+            recorder.beat(line.counts())
+            notify("WATCHDOG=1")
+
+
+def shutdown(line: Line, recorder: Recorder) -> None:
+    recorder.beat(line.counts())
+    line.close()
+    recorder.close()
+
+
+def main(argv: list[str]) -> int:
+    try:
+        settings = config.read(argv[0])
+        log.setup("energyd.tic", settings.log.level, settings.log.format)
+        stop = Stop.on_signals()
+        meter = next((meter for meter in settings.meters if meter.name == argv[1]), None)
+        if meter is None:
+            raise ConfigError(f"{argv[0]} has no meter named {argv[1]!r}; it names {[each.name for each in settings.meters]}")
+        line, recorder = startup(settings, meter)
+        try:
+            main_loop(line, recorder, stop)
+        finally:
+            shutdown(line, recorder)
+    except EnergydError as error:
+        print(f"energyd.workers.tic: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
