@@ -40,6 +40,7 @@ class Machine:
 
     def __init__(self, procfs_root: str, sysfs_root: str, period_ns: int, sink: Sink) -> None:
         self._sink = sink
+        self._period_ns = period_ns
         soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._files = CounterFiles(max(0, soft_limit - _SPARE_DESCRIPTORS))
         mounts = read_mounts(procfs_root, sysfs_root)
@@ -68,8 +69,8 @@ class Machine:
     def scan(self) -> Scan:
         """What moved since the last scan. The first is a keyframe, and then one every 30 s."""
         begin_ns = self._sink.mono_ns()
-        keyframe = self._keyframe_ns is None or begin_ns - self._keyframe_ns >= KEYFRAME_NS
-        memory = keyframe or self._memory_ns is None or begin_ns - self._memory_ns >= MEMORY_NS
+        keyframe = self._is_due(self._keyframe_ns, KEYFRAME_NS, begin_ns)
+        memory = keyframe or self._is_due(self._memory_ns, MEMORY_NS, begin_ns)
         samples = self.processes.scan(listing=keyframe, keyframe=keyframe)
         cpu_ns = self._host.cpu_ns()
         samples += self._read_control(cpu_ns)
@@ -91,6 +92,10 @@ class Machine:
 
     def close(self) -> None:
         self._files.close()
+
+    def _is_due(self, last_ns: int | None, every_ns: int, now_ns: int) -> bool:
+        """Ticks come a little early or late: the one nearest to the due time counts."""
+        return last_ns is None or now_ns - last_ns >= every_ns - self._period_ns // 2
 
     def _label_control(self) -> int:
         return self._sink.label({"kind": "control", "source": self._control.source})

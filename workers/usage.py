@@ -1,0 +1,137 @@
+"""The usage reader: at every tick the CPU counters of all processes and control groups that moved go to the ring `usage`.
+
+When the labels of the ring have become mostly names of the dead, the ring is rotated between two batches and everything that
+lives is described anew, which the keyframe after it completes.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from energyd import config as configuration
+from energyd.config import Config
+from energyd.errors import EXIT_OK, EnergydError
+from energyd.procfs.discovery import list_pids
+from energyd.procfs.machine import KEYFRAME_NS, Machine
+from energyd.procfs.scan import Sink
+from energyd.ring.writer import RingWriter, capacity_for
+from energyd.samples import COUNTER, COUNTERS, CPU_MODES, ERROR, KEYFRAME, MEMORY_FIELDS, USAGE
+from energyd.service import log
+from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.service.clock import suspended_ns
+from energyd.service.loop import run_periodic, sharpen_timers
+from energyd.service.notify import notify
+from energyd.service.stop import Stop
+from energyd.units import NS_PER_S
+
+HOST_RECORDS = len(CPU_MODES) + len(MEMORY_FIELDS) + len(COUNTERS[USAGE.name]) + 2
+
+
+class UsageReader:
+    """One process: the machine, the ring, the ring's numbers for errors, and what is to be told of ourselves."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.period_ns = round(NS_PER_S / config.usage.rate_hz)
+        self.logger = log.setup("usage", config.log.level, config.log.format)
+        self.faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
+        self.counts: Counter[str] = Counter()
+        self.tallies: dict[tuple[int, int], int] = {}  # (COUNTER or ERROR, which) -> how many
+        self.told: dict[tuple[int, int], int] = {}
+        self.numbers: dict[str, int] = {}  # of error texts
+        self.next_tell_ns = 0
+        self.labelled = 0  # since the ring was opened or rotated
+        capacity = capacity_needed(len(list_pids(config.procfs_root)), config.usage.rate_hz)
+        self.writer = RingWriter.open(Path(config.run_dir), "usage", USAGE, capacity, CLOCK)
+        if self.writer.labels_full:
+            self.writer.rotate()
+        sink = Sink(self.label, self.fault, CLOCK.mono_ns)
+        self.machine = Machine(config.procfs_root, config.sysfs_root, self.period_ns, sink)
+        self.logger.info("%s; ring of %d records", self.machine.describe(), capacity)
+
+    def label(self, entry: dict[str, object]) -> int:
+        self.labelled += 1
+        return self.writer.label(entry)
+
+    def fault(self, kind: str, text: str) -> None:
+        """Log a fault of this kind now and then, and put its first text into the ring."""
+        self.faults.report(kind, text)
+        if kind not in self.numbers:
+            self.numbers[kind] = self.label({"error": text})
+        key = ERROR, self.numbers[kind]
+        self.tallies[key] = self.tallies.get(key, 0) + 1
+
+    def tell(self, now_ns: int) -> None:
+        """Put into the ring which counters and errors have changed."""
+        self.counts["read_errors"] = self.machine.read_errors
+        self.counts["processes_born"] = self.machine.processes.born
+        self.counts["processes_gone"] = self.machine.processes.gone
+        self.tallies.update({(COUNTER, index): self.counts[name] for index, name in enumerate(COUNTERS[USAGE.name])})
+        for (kind, which), value in self.tallies.items():
+            if self.told.get((kind, which)) != value:
+                self.told[kind, which] = value
+                self.writer.service(kind, now_ns, which, value)
+
+    def rotate_if_full(self) -> None:
+        """Not when the labels are the living's own: a new ring would be as full at once."""
+        if self.writer.labels_full and self.labelled > 2 * len(self.machine.processes.table):
+            self.writer.rotate()
+            self.labelled = 0
+            for table in (self.numbers, self.tallies, self.told):
+                table.clear()
+            self.machine.relabel()
+
+    def tick(self, missed: int) -> None:
+        """One batch: everything that moved, and once a second what there is to tell."""
+        self.rotate_if_full()
+        scan = self.machine.scan()
+        for kind, mono_ns, payload, status in scan.samples:
+            self.writer.append(kind, mono_ns, payload, status=status)
+        self.counts["scans"] += 1
+        self.counts["missed_ticks"] += missed
+        if telling := scan.begin_ns >= self.next_tell_ns:
+            self.next_tell_ns = scan.begin_ns + NS_PER_S
+            self.tell(scan.begin_ns)
+        self.writer.end_batch(CLOCK.mono_ns(), scan.begin_ns, suspended_ns(), status=KEYFRAME if scan.keyframe else 0)
+        self.writer.heartbeat()
+        if telling:
+            notify("READY=1\nWATCHDOG=1")
+
+
+def capacity_needed(processes: int, rate_hz: float) -> int:
+    """Slots for a minute in which up to 256 processes, and a quarter of the others, use CPU between any two scans: 32768 (2 MiB)
+    for 200 processes at 2 Hz, 65536 for 1000, 262144 for 5000. Busier machines keep less than a minute."""
+    busy = min(processes, 256 + processes // 4)
+    return capacity_for(rate_hz * (busy + HOST_RECORDS) + processes * NS_PER_S / KEYFRAME_NS)
+
+
+def startup(config_path: str) -> UsageReader:
+    reader = UsageReader(configuration.read(config_path))
+    sharpen_timers()
+    return reader
+
+
+def main_loop(reader: UsageReader, stop: Stop) -> None:
+    run_periodic(reader.tick, reader.period_ns, stop, CLOCK)
+
+
+def shutdown(reader: UsageReader) -> None:
+    notify("STOPPING=1")
+    reader.machine.close()
+    reader.writer.close()
+
+
+def main(config_path: str) -> int:
+    stop = Stop.on_signals()
+    try:
+        reader = startup(config_path)
+        main_loop(reader, stop)
+        shutdown(reader)
+    except EnergydError as error:
+        print(f"usage: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
