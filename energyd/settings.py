@@ -48,14 +48,14 @@ _PATH = Text("an absolute path", check.absolute_path, check.PATH_PATTERN)
 
 SECTIONS: dict[str, str] = {
     "meters": "The electricity meters that are listened to, one entry each. No meter is looked for on its own.",
-    "energy": "The host's own energy counters.",
-    "usage": "Who used the processor.",
     "metrics": "What is served to Prometheus, and pushed.",
     "metrics.push": (
         "Where metrics are sent, for receivers that cannot scrape: one mapping, or a list of them with different names. "
         "Samples go out in the text format with millisecond timestamps, as VictoriaMetrics' /api/v1/import/prometheus takes them."
     ),
     "metrics.spool": "What is kept on disk while a receiver is away.",
+    "energy": "The host's own energy counters.",
+    "usage": "Who used the processor.",
     "log": "What the processes say on stderr.",
 }
 
@@ -64,22 +64,9 @@ LISTS: dict[str, type[Any]] = {"meters": Meter, "metrics.push": Push}
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "run_dir",
-        _PATH,
-        "Directory of the rings and of config.json. It must be on a tmpfs.",
-    ),
-    Setting("state_dir", _PATH, "Directory of what outlives a restart: totals and baselines."),
-    Setting("sysfs_root", _PATH, "Where sysfs is mounted; in a container, where the host's is."),
-    Setting("procfs_root", _PATH, "Where procfs is mounted; in a container, where the host's is."),
-    Setting(
-        "timezone",
-        Text("a name of the time zone database", check.timezone),
-        "Time zone in which days and tariffs begin.",
-    ),
-    Setting(
         "meters[].name",
         Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
-        "Name of the meter in file names and labels; different for each.",
+        "Name of the meter in file names and labels, different for each: 1 to 32 of a-z, 0-9, _ and -.",
         example="linky",
     ),
     Setting(
@@ -98,19 +85,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "meters[].pdl",
         Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True),
-        "Point de livraison, if it is to be a label; the meter does not tell it in historique mode.",
+        "Point de livraison (14 digits), if it is to be a label; the meter does not tell it in historique mode.",
         example='"12345678901234"',
     ),
-    Setting("energy.rate_hz", Number(0.1, 1000, "Hz"), "How often the energy counters are read."),
-    Setting(
-        "energy.idle",
-        Choice(("separate", "proportional")),
-        "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
-    ),
-    Setting("energy.sources", Choices(("auto", "rapl")), "Which counters are read; auto takes what the host has."),
-    Setting("energy.price_eur_per_kwh", Number(0, 100, "EUR"), "Price of a kilowatt-hour.", example="0.2516"),
-    Setting("usage.rate_hz", Number(0.1, 100, "Hz"), "How often the CPU clocks of all processes are read."),
-    Setting("usage.top", Integer(0, 10_000), "How many processes, by energy, have series of their own; the rest is 'other'."),
     Setting("metrics.enabled", Boolean(), "Whether /metrics is served."),
     Setting("metrics.listen", Text("an address or a host name", check.host), "Address to listen on; 0.0.0.0 or :: for all."),
     Setting("metrics.port", Integer(1, 65535), "TCP port to listen on."),
@@ -133,7 +110,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "metrics.push[].name",
         Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
-        "Name of the receiver in logs and metrics; different for each.",
+        "Name of the receiver in logs and metrics, different for each: 1 to 32 of a-z, 0-9, _ and -.",
         example="push",
     ),
     Setting("metrics.push[].enabled", Boolean(), "Whether metrics are sent to this receiver.", example="true"),
@@ -177,6 +154,31 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("metrics.spool.max_bytes", Reserved(Size(1 << 20, 1 << 50)), "Largest size of the spool."),
     Setting("metrics.spool.max_age", Reserved(Duration(60, 366 * 86400)), "Oldest sample kept.", field="max_age_s"),
     Setting("metrics.spool.fsync", Reserved(Choice(("batch", "never"))), "When the spool is forced to the disk."),
+    Setting("energy.rate_hz", Number(0.1, 1000, "Hz"), "How often the energy counters are read."),
+    Setting(
+        "energy.idle",
+        Choice(("separate", "proportional")),
+        "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
+    ),
+    Setting("energy.sources", Choices(("auto", "rapl")), "Which counters are read; auto takes what the host has."),
+    Setting("energy.price_eur_per_kwh", Number(0, 100, "EUR"), "Price of a kilowatt-hour.", example="0.2516"),
+    Setting("usage.rate_hz", Number(0.1, 100, "Hz"), "How often the CPU clocks of all processes are read."),
+    Setting("usage.top", Integer(0, 10_000), "How many processes, by energy, have series of their own; the rest is 'other'."),
+    Setting("log.level", Choice(("debug", "info", "warning", "error", "critical")), "The least severe event that is logged."),
+    Setting("log.format", Choice(("text", "json", "journal")), "One line an event: text, a JSON object, or systemd's <priority>."),
+    Setting(
+        "run_dir",
+        _PATH,
+        "Directory of the rings and of config.json. It must be on a tmpfs.",
+    ),
+    Setting("state_dir", _PATH, "Directory of what outlives a restart: totals and baselines."),
+    Setting("sysfs_root", _PATH, "Where sysfs is mounted; in a container, where the host's is."),
+    Setting("procfs_root", _PATH, "Where procfs is mounted; in a container, where the host's is."),
+    Setting(
+        "timezone",
+        Text("a name of the time zone database", check.timezone),
+        "Time zone in which days and tariffs begin.",
+    ),
     Setting("groups", Reserved(Mappings()), "Groups of processes."),
     Setting("tariffs", Reserved(Mappings()), "Tariffs by time of use."),
     Setting("units", Reserved(Mappings()), "Further units of energy."),
@@ -185,8 +187,6 @@ SETTINGS: tuple[Setting, ...] = (
         Reserved(Choices(("linky_exporter", "myelectricaldata", "scaphandre"))),
         "Metric families of other programs that are served as well.",
     ),
-    Setting("log.level", Choice(("debug", "info", "warning", "error", "critical")), "The least severe event that is logged."),
-    Setting("log.format", Choice(("text", "json", "journal")), "One line an event: text, a JSON object, or systemd's <priority>."),
 )
 
 DERIVED = ("powercap_root", "simulated", "clock", "meters[].simulated", "metrics.push_enabled")

@@ -64,7 +64,7 @@ class Number(NamedTuple):
 
     @property
     def words(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}" + (f" ({self.unit})" if self.unit else "")
+        return f"a number from {self.low:g} to {self.high:g}" + (f" {self.unit}" if self.unit else "")
 
     def read(self, node: Node) -> float:
         if isinstance(node.value, int | float) and not isinstance(node.value, bool) and self.low <= node.value <= self.high:
