@@ -1,0 +1,100 @@
+"""What this machine has, and what `energyd run` simulates in its place.
+
+`none` simulates nothing, `missing` what is not there, a list (`meter`, `rapl`) that in any case. Law: a simulated run keeps its
+state apart and pushes nothing unless a flag asks for it, so that no invented joule ever reaches a real database.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from energyd import rundir
+from energyd.config import Config, Meter
+from energyd.errors import ConfigError
+from energyd.powercap.advice import explain_absence
+from energyd.powercap.sysfs import Sysfs
+from energyd.powercap.zones import read_tree
+
+METER, RAPL = "meter", "rapl"
+CHOICES: Final = (METER, RAPL)
+SIMULATED_METER: Final = "house"
+PUSH_KEY: Final = "metrics.push"
+
+
+class Simulate(NamedTuple):
+    """What --simulate asks for: these in any case, and what is not there."""
+
+    forced: frozenset[str] = frozenset()
+    missing: bool = False
+
+
+class Setup(NamedTuple):
+    """The configuration that will run, and for the user a line about each thing that was found or is simulated."""
+
+    config: Config
+    lines: tuple[tuple[str, str], ...]  # (subject, sentence)
+
+
+def parse_simulate(text: str) -> Simulate:
+    """The value of --simulate; ConfigError when it is none."""
+    if text in ("none", "missing"):
+        return Simulate(missing=text == "missing")
+    forced = frozenset(text.split(","))
+    if not forced <= set(CHOICES):
+        raise ConfigError(f"--simulate {text}: give `none`, `missing`, or a list of {', '.join(CHOICES)}")
+    return Simulate(forced)
+
+
+def rapl_state(powercap_root: str, procfs_root: str) -> tuple[bool, str]:
+    """Whether an energy counter can be read under `powercap_root`, and a sentence about it."""
+    zones = read_tree(powercap_root, Sysfs())
+    if not zones:
+        return False, explain_absence(powercap_root, procfs_root)
+    readable = [zone.name for zone in zones if not zone.read_errno]
+    if readable:
+        return True, f"{', '.join(dict.fromkeys(readable))} under {powercap_root}"
+    return (
+        False,
+        f"the counters under {powercap_root} may not be read by this user; `energyd zones` tells the command that allows it",
+    )
+
+
+def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup:
+    """Decide what is simulated. `set_keys`: the keys that flags have set, to know whether a push was asked for."""
+    lines: list[tuple[str, str]] = []
+    readable, sentence = rapl_state(config.powercap_root, config.procfs_root)
+    simulated = []
+    if METER in simulate.forced or (simulate.missing and not config.meters):
+        simulated.append(METER)
+    if RAPL in simulate.forced or (simulate.missing and not readable):
+        simulated.append(RAPL)
+
+    place = rundir.simulation_dir(config.run_dir)
+    if METER in simulated:
+        why = "asked for" if METER in simulate.forced else "no meter is configured; list yours under `meters:` in the configuration"
+        meters = config.meters or (Meter(SIMULATED_METER, "", "standard"),)
+        config = config._replace(meters=tuple(_simulated(meter, place) for meter in meters))
+        lines += [(f"meter {meter.name}", f"SIMULATED ({why})") for meter in config.meters]
+    elif config.meters:
+        lines += [(f"meter {meter.name}", f"{meter.device}, {meter.mode}") for meter in config.meters]
+    else:
+        lines.append(("meter", "none configured"))
+
+    if RAPL in simulated:
+        config = config._replace(powercap_root=f"{place}/powercap")
+        lines.append(("rapl", f"SIMULATED ({'asked for' if RAPL in simulate.forced else sentence})"))
+    else:
+        lines.append(("rapl", sentence if readable else f"no data: {sentence}"))
+
+    if simulated:
+        push = config.metrics.push_enabled and any(key.startswith(PUSH_KEY) for key in set_keys)
+        config = config._replace(
+            simulated=tuple(simulated),
+            state_dir=f"{config.state_dir}/simulated",
+            metrics=config.metrics._replace(push_enabled=push),
+        )
+    return Setup(config, tuple(lines))
+
+
+def _simulated(meter: Meter, place: str) -> Meter:
+    mode = "standard" if meter.mode == "auto" else meter.mode
+    return meter._replace(device=f"{place}/tty-{meter.name}", mode=mode, simulated=True)

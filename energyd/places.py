@@ -1,0 +1,52 @@
+"""Where the rings and the state lie when nothing, or nothing usable, is configured, and which run directory is the running one.
+
+Defaults are those of a system service; a user without rights in /run and /var gets the directories of the XDG Base Directory
+Specification, and whose run directory is not in memory gets one that is (energyd.ring.location).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from energyd import configfile, rundir
+from energyd.config import Config
+from energyd.errors import EnvironmentFault
+from energyd.ring.location import resolve_run_dir
+
+DEFAULTS = Config()
+
+
+def resolve(config: Config, environ: Mapping[str, str], uid: int) -> tuple[Config, str]:
+    """`config` with directories that can be used, and why the run directory is not the configured one ('' = it is).
+
+    Makes the run directory. Raises EnvironmentFault when there is no place for it.
+    """
+    run_dir, state_dir = config.run_dir, config.state_dir
+    if uid != 0 and run_dir == DEFAULTS.run_dir and not _writable(run_dir):
+        run_dir = _user_run_dir(environ) or run_dir
+    if uid != 0 and state_dir == DEFAULTS.state_dir and not _writable(state_dir):
+        home = environ.get("HOME") or os.path.expanduser("~")
+        state_dir = os.path.join(environ.get("XDG_STATE_HOME") or f"{home}/.local/state", "energyd")
+    place, note = resolve_run_dir(run_dir)
+    return config._replace(run_dir=str(place), state_dir=state_dir), note or ""
+
+
+def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapping[str, str], uid: int) -> str:
+    """The run directory that a running energyd uses: the configured one, the user's, or the fallback in /dev/shm.
+
+    Raises EnvironmentFault when none of them holds a config.json.
+    """
+    configured = configfile.load(path, environ, settings).run_dir
+    candidates = [place for place in (configured, _user_run_dir(environ), f"/dev/shm/energyd-{uid}") if place]
+    for candidate in candidates:
+        if os.path.exists(rundir.config_file(candidate)):
+            return candidate
+    raise EnvironmentFault(f"energyd does not run: no config.json in {', '.join(candidates)}; start it with `energyd run`")
+
+
+def _user_run_dir(environ: Mapping[str, str]) -> str | None:
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    return f"{runtime}/energyd" if runtime else None
+
+
+def _writable(path: str) -> bool:
+    return os.access(path, os.W_OK | os.X_OK)

@@ -1,0 +1,225 @@
+"""`energyd status`: each process, how fresh its ring is, how fast it writes, what it last complained about.
+
+It reads what lies in the run directory and asks nobody: workers.json of the supervisor's plugin where there is one, the headers
+and labels of the rings; only overruns come from the aggregator's /metrics, if it answers. So it works with supervisord, with
+systemd units and after a crash. Law: exit code 0 when everything is fresh, 1 when something is not, and then the line says why.
+"""
+
+import argparse
+import json
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from energyd import config as configuration
+from energyd import configfile, places, programs, rundir
+from energyd.ring import labels, layout
+from energyd.units import NS_PER_S
+
+FRESH_S: Final = 5.0
+MEASURE_S: Final = 0.5
+ANSWER_S: Final = 1.0
+STALE, FRESH = 1, 0
+"""Exit codes."""
+AGGREGATOR: Final = "aggregator"
+OVERRUNS: Final = re.compile(rb'^energyd_ring_overruns_total\{(?:[^}]*,)?ring="([^"]+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
+
+
+class Ring(NamedTuple):
+    """What the header and the labels of a ring say. `samples_per_s` is measured between two looks."""
+
+    writer_pid: int
+    writer_alive: bool
+    heartbeat_age_s: float
+    samples_per_s: float
+    last_error: str
+
+
+class Row(NamedTuple):
+    """One process. None = unknown or not applicable; `advice` '' = it is well."""
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int | None
+    heartbeat_age_s: float | None
+    samples_per_s: float | None
+    overruns: int | None
+    last_error: str
+    advice: str
+
+
+def read_rings(
+    run_dir: str, names: Sequence[str], mono_ns: Callable[[], int], sleep: Callable[[float], None]
+) -> dict[str, Ring | str]:
+    """Each ring by name, or the reason why it cannot be read."""
+    first = {name: _header(run_dir, name) for name in names}
+    begin_ns = mono_ns()
+    sleep(MEASURE_S)
+    result: dict[str, Ring | str] = {}
+    for name in names:
+        before, after = first[name], _header(run_dir, name)
+        elapsed_s = (mono_ns() - begin_ns) / NS_PER_S
+        if isinstance(after, str):
+            result[name] = after
+            continue
+        same = isinstance(before, layout.Header) and before.identity == after.identity
+        written = after.head - before.head if same and isinstance(before, layout.Header) else after.head
+        age_s = max(0, mono_ns() - after.heartbeat_ns) / NS_PER_S
+        error = _last_error(run_dir, name, after)
+        result[name] = Ring(after.writer_pid, _alive(after.writer_pid), age_s, written / elapsed_s, error)
+    return result
+
+
+def _header(run_dir: str, name: str) -> layout.Header | str:
+    path = layout.ring_path(Path(run_dir), name)
+    try:
+        return layout.read_header(path)
+    except FileNotFoundError:
+        return "has no ring yet"
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    except layout.RefusedRing as error:
+        return str(error)
+
+
+def _last_error(run_dir: str, name: str, header: layout.Header) -> str:
+    try:
+        stream = labels.LabelsReader(layout.labels_path(Path(run_dir), name), header.identity, 0)
+    except (OSError, ValueError):  # being replaced at this moment
+        return ""
+    try:
+        entries = stream.read(header.labels_length)
+    except ValueError as error:
+        return f"damaged labels: {error}"
+    finally:
+        stream.close()
+    return next((str(entry["error"]) for _, entry in reversed(entries) if "error" in entry), "")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's, and there
+        return True
+    return True
+
+
+def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, overruns: int | None, answers: str) -> Row:
+    """The row of one process.
+
+    `report`: its entry in workers.json, None without a supervisor; `ring`: None for a process that has none;
+    `answers`: what is wrong with the aggregator's web server, '' for every other process and when it answers.
+    """
+    state = str(report["state"]) if report else "-"
+    seen = ring if isinstance(ring, Ring) else None
+    pid = report["pid"] or None if report else seen.writer_pid if seen else None
+    why = f" ({report['why']})" if report and report["why"] else ""
+    advice = ""
+    if report and state == "EXITED":
+        advice = f"ended with {report['last_exit']}{why}; correct the configuration, then `energyd reload`"
+    elif report and state == "BACKOFF":
+        advice = f"{report['last_exit']}{why}; it is started again"
+    elif report and state not in ("RUNNING", "STARTING"):
+        advice = f"is {state.lower()}; `energyd reload` starts it"
+    elif isinstance(ring, str):
+        advice = f"{ring}; its log says why"
+    elif seen and not seen.writer_alive:
+        advice = f"its process {seen.writer_pid} is gone; start it again"
+    elif seen and seen.heartbeat_age_s > FRESH_S:
+        advice = "gives no sign of life; the supervisor restarts it, without one kill it"
+    elif answers:
+        advice = answers
+    return Row(
+        name,
+        state,
+        pid,
+        report["restarts"] if report else None,
+        round(seen.heartbeat_age_s, 3) if seen else None,
+        round(seen.samples_per_s, 1) if seen else None,
+        overruns,
+        seen.last_error if seen else "",
+        advice,
+    )
+
+
+def metrics_url(config: configuration.Config) -> str:
+    """Where the aggregator of this configuration is asked from the same machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.metrics.listen, config.metrics.listen)
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.metrics.port}{config.metrics.path}"
+
+
+def ask_aggregator(url: str) -> tuple[dict[str, int], str]:
+    """(overruns by ring, '') or ({}, why there is no answer)."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=ANSWER_S) as answer:
+            text: bytes = answer.read()
+    except urllib.error.HTTPError as error:
+        return {}, f"{url} answers {error.code} {error.reason}"
+    except OSError as error:
+        return {}, f"{url} does not answer: {getattr(error, 'reason', error)}"
+    return {name.decode(): int(float(value)) for name, value in OVERRUNS.findall(text)}, ""
+
+
+def collect(
+    config: configuration.Config, mono_ns: Callable[[], int] = time.monotonic_ns, sleep: Callable[[float], None] = time.sleep
+) -> list[Row]:
+    """A row for every process of this configuration, in the order in which they are started."""
+    wanted = programs.programs(config)
+    with_ring = [program.name for program in wanted if program.priority == programs.READER]
+    rings = read_rings(config.run_dir, with_ring, mono_ns, sleep)
+    reports = (rundir.read_json(rundir.workers_file(config.run_dir)) or {}).get("programs", {})
+    overruns, silence = ask_aggregator(metrics_url(config)) if config.metrics.enabled else ({}, "")
+    return [
+        judge(
+            program.name,
+            reports.get(program.name),
+            rings.get(program.name),
+            overruns.get(program.name),
+            silence if program.name == AGGREGATOR else "",
+        )
+        for program in wanted
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in columns, and below them what is to be done."""
+    head = ("process", "state", "pid", "restarts", "heartbeat", "samples/s", "overruns", "last error")
+    lines: list[tuple[str, ...]] = [head]
+    for row in rows:
+        age = "-" if row.heartbeat_age_s is None else f"{row.heartbeat_age_s:.1f} s"
+        rate = "-" if row.samples_per_s is None else f"{row.samples_per_s:.1f}"
+        numbers = ["-" if value is None else str(value) for value in (row.pid, row.restarts)]
+        overruns = "-" if row.overruns is None else str(row.overruns)
+        lines.append((row.name, row.state.lower(), *numbers, age, rate, overruns, row.last_error or "-"))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
+    text = ["  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines]
+    text += [f"{row.name}: {row.advice}" for row in rows if row.advice]
+    return "\n".join(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="energyd status", description="What each process does, and how fresh it is.")
+    configfile.add_flags(result)
+    result.add_argument("--json", action="store_true", help="print a JSON object")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0: all fresh; 1: something is not, or nothing runs."""
+    arguments = parser().parse_args(argv)
+    run_dir = places.running(arguments.config, arguments.set, os.environ, os.getuid())
+    rows = collect(configuration.read(rundir.config_file(run_dir)))
+    if arguments.json:
+        print(json.dumps({"run_dir": run_dir, "processes": [row._asdict() for row in rows]}, indent=1))
+    else:
+        print(table(rows))
+    return STALE if any(row.advice for row in rows) else FRESH

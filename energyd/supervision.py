@@ -1,0 +1,283 @@
+"""The plugin inside supervisord: restarts with a capped back-off, kills what hangs, shows the logs, and tidies up at the end.
+
+supervisord (process.py, `finish` and `transition`) alone restarts a program at once for ever, or gives it up for ever. Here
+every death is answered by a wait that doubles up to `LONGEST_WAIT_S`; exit code 100 (the configuration is wrong) stays down, by
+`autorestart=unexpected` and `exitcodes=100` of the generated file. A reader whose ring has had no heartbeat for `STALE_S` is
+killed, and so comes back like any other. Law: a callback never blocks and never raises, because supervisord would end with it.
+
+Loaded by `[rpcinterface:energyd] supervisor.rpcinterface_factory = energyd.supervision:make`.
+"""
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from supervisor import events
+from supervisor.medusa import asyncore_25 as asyncore
+from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
+
+from energyd import rundir
+from energyd.errors import EXIT_CONFIGURATION
+from energyd.service.files import write_atomically
+from energyd.units import NS_PER_S
+
+FIRST_WAIT_S: Final = 1
+LONGEST_WAIT_S: Final = 30
+STEADY_S: Final = 10  # a program that has lived as long as this starts again with the shortest wait
+STALE_S: Final = 10
+STOPPED_TOGETHER: Final = 20  # programs of this priority and above are stopped at once; simulators, below, after them
+STDERR: Final = 2
+PIPE_BUF: Final = 4096  # poll(2) promises room for as much as this
+
+
+def wait_s(quick_deaths: int) -> int:
+    """Seconds to wait before the next start after so many deaths within `STEADY_S`: 0, 1, 2, 4, ... `LONGEST_WAIT_S`."""
+    return 0 if quick_deaths <= 1 else int(min(LONGEST_WAIT_S, FIRST_WAIT_S << min(quick_deaths - 2, 10)))
+
+
+class Tick1(events.TickEvent):  # type: ignore[misc]
+    """One a second: supervisord's own smallest tick, five seconds, is too coarse to see a reader hang in time."""
+
+    period = 1
+
+
+class Relay:
+    """Whole lines of the programs to our stderr. What a stopped terminal does not take is dropped and counted, never waited for."""
+
+    def __init__(self, fd: int = STDERR) -> None:
+        self._fd = fd
+        self._partial: dict[str, bytes] = {}
+        self.last_line: dict[str, str] = {}
+        self.dropped = 0
+
+    def feed(self, name: str, data: bytes) -> None:
+        *lines, rest = (self._partial.pop(name, b"") + data).split(b"\n")
+        if rest:
+            self._partial[name] = rest
+        for line in lines:
+            if line.strip():
+                self.last_line[name] = line.decode("utf-8", "backslashreplace").strip()
+            self._write(line + b"\n")
+
+    def flush(self, name: str) -> None:
+        """The program has ended: a last line without its newline is a line too."""
+        if name in self._partial:
+            self.feed(name, b"\n")
+
+    def say(self, text: str) -> None:
+        self._write(f"energyd: {text}\n".encode())
+
+    def _write(self, line: bytes) -> None:
+        for start in range(0, len(line), PIPE_BUF):
+            try:
+                if not select.select([], [self._fd], [], 0)[1]:
+                    self.dropped += 1
+                    return
+                os.write(self._fd, line[start : start + PIPE_BUF])
+            except (OSError, ValueError):  # nobody reads any more
+                self.dropped += 1
+                return
+
+
+class Wakeup:
+    """Makes supervisord's poll return at once on a signal; alone it would notice SIGTERM or a dead child up to a second later."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        asyncore.socket_map[self._reader.fileno()] = self
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        try:
+            self._reader.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def handle_error(self) -> None:
+        raise AssertionError("BUG: reading the wake-up socket cannot fail")
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        asyncore.socket_map.pop(self._reader.fileno(), None)
+        self._reader.close()
+        self._writer.close()
+
+
+class Program:
+    """What we remember of one program."""
+
+    def __init__(self, mono_ns: int) -> None:
+        self.state = "STARTING"
+        self.pid = 0
+        self.since_mono_ns = mono_ns
+        self.started_mono_ns = mono_ns
+        self.starts = 0
+        self.quick_deaths = 0
+        self.hung = 0
+        self.last_exit = ""
+        self.why = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "pid": self.pid,
+            "since_mono_ns": self.since_mono_ns,
+            "restarts": max(0, self.starts - 1),
+            "hung": self.hung,
+            "last_exit": self.last_exit,
+            "why": self.why,
+        }
+
+
+class Plugin:
+    """No public method: supervisord offers those of an rpcinterface to every client of its socket."""
+
+    def __init__(self, supervisord: Any, run_dir: str, relay: Relay, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._supervisord = supervisord
+        self._run_dir = run_dir
+        self._relay = relay
+        self._mono_ns = mono_ns
+        self._programs: dict[str, Program] = {}
+        self._fault = ""
+        self._on_state = {
+            events.ProcessStateStartingEvent: self._starting,
+            events.ProcessStateExitedEvent: self._exited,
+            events.ProcessStateBackoffEvent: self._not_started,
+            events.ProcessStateFatalEvent: self._given_up,
+        }
+        events.subscribe(events.ProcessStateEvent, self._state_changed)
+        events.subscribe(events.ProcessLogEvent, self._output)
+        events.subscribe(events.ProcessGroupRemovedEvent, self._removed)
+        events.subscribe(events.SupervisorStoppingEvent, self._stopping)
+        events.subscribe(Tick1, self._tick)
+        if Tick1 not in events.TICK_EVENTS:
+            events.TICK_EVENTS.append(Tick1)
+
+    def _state_changed(self, event: Any) -> None:
+        process = event.process
+        program = self._programs.setdefault(process.config.name, Program(self._mono_ns()))
+        program.since_mono_ns = self._mono_ns()
+        program.pid = process.pid
+        react = self._on_state.get(type(event))
+        if react is not None:
+            react(process, program)
+        program.state = getProcessStateDescription(process.state)
+        self._write()
+
+    def _starting(self, _process: Any, program: Program) -> None:
+        program.started_mono_ns = self._mono_ns()
+        program.starts += 1
+        program.pid = 0
+
+    def _exited(self, process: Any, program: Program) -> None:
+        """It ended by itself. supervisord starts it again at its next round unless we make it wait."""
+        name = process.config.name
+        program.pid = 0
+        self._relay.flush(name)
+        program.why = self._relay.last_line.get(name, "")
+        program.last_exit = "killed by a signal" if process.exitstatus < 0 else f"exit code {process.exitstatus}"
+        if process.exitstatus == EXIT_CONFIGURATION:
+            self._relay.say(
+                f"{name} ended with {program.last_exit}: its configuration is wrong ({program.why}). "
+                "It stays down; correct the configuration, then `energyd reload`"
+            )
+            return
+        lived_ns = self._mono_ns() - program.started_mono_ns
+        program.quick_deaths = program.quick_deaths + 1 if lived_ns < STEADY_S * NS_PER_S else 0
+        self._delay(process, program)
+
+    def _not_started(self, process: Any, program: Program) -> None:
+        """It could not be spawned; supervisord's own wait grows without a bound and ends in giving up."""
+        program.quick_deaths += 1
+        program.last_exit = "could not be started"
+        program.why = str(process.spawnerr or "")
+        self._delay(process, program)
+
+    def _given_up(self, process: Any, program: Program) -> None:
+        if self._supervisord.options.mood == SupervisorStates.RUNNING:
+            self._not_started(process, program)
+
+    def _delay(self, process: Any, program: Program) -> None:
+        wait = wait_s(program.quick_deaths)
+        # BACKOFF with a delay is supervisord's own word for "start it then". `backoff` must not be less than the delay: a delay
+        # further away than that is taken for a clock that was set back.
+        process.state = ProcessStates.BACKOFF
+        process.backoff = wait
+        process.delay = time.time() + wait
+        when = f"in {wait} s" if wait else "at once"
+        self._relay.say(f"{process.config.name}: {program.last_exit}; it is started again {when}")
+
+    def _output(self, event: Any) -> None:
+        self._relay.feed(event.process.config.name, event.data)
+
+    def _removed(self, event: Any) -> None:
+        self._programs.pop(event.group, None)
+        self._write()
+
+    def _stopping(self, _event: Any) -> None:
+        """supervisord stops one group after the other; together they need as long as the slowest."""
+        for group in self._supervisord.process_groups.values():
+            if group.config.priority >= STOPPED_TOGETHER:
+                group.stop_all()
+
+    def _tick(self, _event: Any) -> None:
+        now_ns = self._mono_ns()
+        for group in self._supervisord.process_groups.values():
+            for name, process in group.processes.items():
+                if process.state == ProcessStates.RUNNING and name in self._programs:
+                    self._kill_if_hung(name, process, self._programs[name], now_ns)
+
+    def _kill_if_hung(self, name: str, process: Any, program: Program, now_ns: int) -> None:
+        heartbeat_ns = rundir.heartbeat_ns(self._run_dir, name)
+        if heartbeat_ns is None:  # a program without a ring
+            return
+        silent_ns = now_ns - max(heartbeat_ns, program.started_mono_ns)
+        if silent_ns <= STALE_S * NS_PER_S:
+            return
+        program.hung += 1
+        self._relay.say(f"{name} (pid {process.pid}) has not given a sign of life for {silent_ns / NS_PER_S:.0f} s; it is killed")
+        try:
+            os.kill(process.pid, signal.SIGKILL)  # a stopped process takes no other signal
+        except ProcessLookupError:  # it has just ended by itself
+            pass
+
+    def _write(self) -> None:
+        report = {
+            "supervisor_pid": os.getpid(),
+            "log_lines_dropped": self._relay.dropped,
+            "programs": {name: program.as_dict() for name, program in sorted(self._programs.items())},
+        }
+        try:
+            write_atomically(rundir.workers_file(self._run_dir), json.dumps(report, indent=1))
+        except OSError as error:
+            if str(error) != self._fault:
+                self._fault = str(error)
+                self._relay.say(f"`energyd status` will show old states: {error}")
+
+
+class Interface:
+    """What supervisord holds on to: the plugin, and nothing that a client of the socket could call."""
+
+    def __init__(self, plugin: Plugin, wakeup: Wakeup) -> None:
+        self._plugin = plugin
+        self._wakeup = wakeup
+
+
+def make(supervisord: Any, run_dir: str) -> Interface:
+    """The rpcinterface factory; supervisord calls it once it has made its groups and before it starts a program."""
+    atexit.register(rundir.clean, run_dir)
+    return Interface(Plugin(supervisord, run_dir, Relay()), Wakeup())
