@@ -19,6 +19,7 @@ from energyd.aggregate.processes import ProcessTable
 from energyd.aggregate.readers import ReaderBook
 from energyd.aggregate.snapshot import Host, Ring, Snapshot, Zone
 from energyd.aggregate.usage import Interval, UsageBook
+from energyd.aggregate.windows import PowerWindows
 from energyd.aggregate.zones import ZoneBook, ZoneTotals
 
 Records = npt.NDArray[Any]
@@ -37,6 +38,7 @@ class Engine:
         self.readers: dict[str, ReaderBook] = {}
         self._proportional = proportional_idle
         self._waiting: deque[Interval] = deque()
+        self._windows = PowerWindows()
 
     def feed_energy(self, records: Records) -> None:
         self.zones.fold(records)
@@ -46,6 +48,8 @@ class Engine:
 
     def attribute(self) -> None:
         """Give away the energy of every interval that all zones have been sampled beyond."""
+        for second, power_w in self.zones.seconds():
+            self._windows.add(second, power_w)
         while self._waiting and self._is_covered(self._waiting[0]):
             self._settle(self._waiting.popleft())
         if len(self._waiting) > MAX_WAITING:
@@ -106,6 +110,7 @@ class Engine:
             busy_cpu_ns=self.usage.control_ns,
             exited_cpu_ns=self.usage.exited_ns,
             memory_bytes=tuple(self.usage.memory_bytes.items()),
+            windows=self._windows.windows(),
         )
 
     def state(self) -> dict[str, Any]:
@@ -114,6 +119,7 @@ class Engine:
             "zones": self.zones.state(),
             "table": self.table.state(),
             "usage": self.usage.state(),
+            "windows": self._windows.state(),
             "meters": {name: meter.state() for name, meter in self.meters.items()},
             "readers": {name: reader.state() for name, reader in self.readers.items()},
             "waiting": [
@@ -133,6 +139,7 @@ class Engine:
         for name, saved in state["readers"].items():
             self.readers[name] = ReaderBook.restored(saved)
         if same_boot:
+            self._windows.restore(state["windows"])
             self._waiting = deque(
                 Interval(begin, end, np.array(slots, np.int64), np.array(cpu, np.int64), exited, busy, gone)
                 for begin, end, slots, cpu, exited, busy, gone in state["waiting"]

@@ -13,9 +13,12 @@ import numpy.typing as npt
 from energyd import samples, ticfields
 from energyd.aggregate.counters import MeterRegister
 from energyd.aggregate.snapshot import Meter, Register
+from energyd.aggregate.windows import PowerWindows
 from energyd.units import NS_PER_S
 
 LINK_TIMEOUT_NS = 10 * NS_PER_S  # 54E 9.4: the link is bad after 10 s without a correct frame
+HOUSE_POWER = ("PAPP", "SINSTS")  # apparent power drawn, in VA
+HOLD_S = 10  # a power is taken to last until the next one, if that comes within this time
 QUANTITY_LIFETIME_NS = 60 * NS_PER_S  # longer than the 20 short frames between two long ones of an overload
 
 
@@ -33,6 +36,8 @@ class MeterBook:
         self._quantities: dict[str, tuple[int, int]] = {}  # label -> (value, mono_ns)
         self._texts: dict[str, str] = {}
         self._partial = b""
+        self._windows = PowerWindows()
+        self._held_va: tuple[int, int] | None = None  # (second, power that has lasted since its begin)
         self._last_group_ns = 0
         self._last_frame_ns: int | None = None
 
@@ -58,6 +63,8 @@ class MeterBook:
             self._registers.setdefault(field.id, MeterRegister()).advance(value, mono_ns)
         elif field.role in (ticfields.QUANTITY, ticfields.COUNTER):
             self._quantities[field.label] = (value, mono_ns)
+            if field.label in HOUSE_POWER:
+                self._hold(mono_ns // NS_PER_S, value)
         else:
             self._partial += text
             if status & samples.CONTINUED:
@@ -67,6 +74,14 @@ class MeterBook:
                 self._identify(whole)
             else:
                 self._texts[field.label] = whole
+
+    def _hold(self, second: int, power_va: int) -> None:
+        """Each second gets the power that was the last one said at its begin."""
+        if self._held_va is not None:
+            since, held_va = self._held_va
+            for each in range(since, min(second, since + HOLD_S)):
+                self._windows.add(each, held_va)
+        self._held_va = second, power_va
 
     def _identify(self, address: str) -> None:
         """Another address is believed when it is heard twice running: one corrupt group must not reset a meter's registers."""
@@ -98,6 +113,7 @@ class MeterBook:
             registers=tuple(registers),
             quantities=tuple((label, value) for label, (value, at_ns) in self._quantities.items() if at_ns >= fresh_from_ns),
             texts=tuple(self._texts.items()),
+            windows_va=self._windows.windows(),
         )
 
     def state(self) -> dict[str, Any]:
@@ -107,10 +123,13 @@ class MeterBook:
             "registers_wh": {identifier: register.energy_wh for identifier, register in self._registers.items()},
             "heard_ns": self._last_group_ns,
             "texts": self._texts,
+            "windows": self._windows.state(),
         }
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
         """Registers go on from where they were, whatever happened in between: the meter kept counting."""
         self._address, self._mode, self._texts = state["address"], state["mode"], state["texts"]
+        if same_boot:
+            self._windows.restore(state["windows"])
         since_ns = state["heard_ns"] if same_boot else 0
         self._registers = {field: MeterRegister(energy_wh, since_ns) for field, energy_wh in state["registers_wh"].items()}

@@ -7,6 +7,16 @@ touches a ring. Energies are microjoules, registers watt-hours, times nanosecond
 from typing import NamedTuple
 
 
+class Window(NamedTuple):
+    """A power over one sliding window: `seconds` of it have been measured; `quantiles_w` are (quantile, watts)."""
+
+    name: str  # 1m 5m 15m 1h 24h
+    seconds: int
+    quantiles_w: tuple[tuple[float, float], ...]
+    mean_w: float
+    max_w: float
+
+
 class Zone(NamedTuple):
     """One energy counter. `additive` zones partition the host (packages and DRAM, or what stands for them); the others
     (core, uncore, psys) lie inside or around those and must never be summed with them.
@@ -75,6 +85,7 @@ class Meter(NamedTuple):
     registers: tuple[Register, ...]
     quantities: tuple[tuple[str, int], ...]
     texts: tuple[tuple[str, str], ...]
+    windows_va: tuple[Window, ...] = ()  # of the apparent power, in volt-amperes
     resets: int = 0  # how often a register of this meter fell
 
 
@@ -100,6 +111,7 @@ class Host(NamedTuple):
     busy_cpu_ns: int  # control total: dead tasks too
     exited_cpu_ns: int
     memory_bytes: tuple[tuple[str, int], ...]
+    windows: tuple[Window, ...] = ()
 
 
 class Snapshot(NamedTuple):

@@ -4,6 +4,7 @@ A zone is known by its name. Its number (the labels id that its samples carry as
 or when its reader starts anew; the total does not.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from energyd import samples
 from energyd.aggregate.counters import EnergyCounter
 from energyd.aggregate.idle import IdleBaseline
 from energyd.aggregate.timeline import Timeline
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_S, UJ_PER_J
 
 POWER_WINDOW_NS = NS_PER_S
 STALL_NS = 2 * NS_PER_S  # a zone that misses sweeps for this long no longer holds up the attribution of the others
@@ -87,6 +88,7 @@ class ZoneBook:
         self.zones: dict[str, ZoneTotals] = {}
         self._by_kind: dict[int, ZoneTotals] = {}
         self.swept_until_ns = 0
+        self._next_second: int | None = None  # whose mean power has not been given out yet
 
     def label(self, identifier: int, entry: dict[str, Any]) -> None:
         name = entry.get("zone")
@@ -126,6 +128,19 @@ class ZoneBook:
         """The additive zones that count now, in the order of their names: together they are the host."""
         return [zone for _, zone in sorted(self.zones.items()) if zone.additive and zone.awake]
 
+    def seconds(self) -> Iterator[tuple[int, float]]:
+        """(second, mean watts of the additive zones in it) for every whole second that has been sampled."""
+        zones = [zone for zone in self.attributable() if zone.timeline.frontier_ns + STALL_NS > self.swept_until_ns]
+        if not zones:
+            return
+        until = min(zone.timeline.frontier_ns for zone in zones) // NS_PER_S
+        first = max(zone.timeline.times_ns[0] for zone in zones) // NS_PER_S + 1
+        begin = first if self._next_second is None else max(first, self._next_second)
+        for second in range(begin, until):
+            start_ns, end_ns = second * NS_PER_S, (second + 1) * NS_PER_S
+            yield second, sum(zone.timeline.at(end_ns) - zone.timeline.at(start_ns) for zone in zones) / UJ_PER_J
+        self._next_second = max(begin, until)
+
     def give_up_waiting(self) -> None:
         """Nobody has swept for long: stop waiting; the next sample wakes a zone again."""
         for zone in self.zones.values():
@@ -137,6 +152,7 @@ class ZoneBook:
             "zones": {name: zone.state() for name, zone in self.zones.items()},
             "kinds": {kind: names[id(zone)] for kind, zone in self._by_kind.items()},
             "swept_until_ns": self.swept_until_ns,
+            "next_second": self._next_second,
         }
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
@@ -145,4 +161,4 @@ class ZoneBook:
             self.zones[name].restore(saved, same_boot)
         if same_boot:
             self._by_kind = {kind: self.zones[name] for kind, name in state["kinds"].items()}
-            self.swept_until_ns = state["swept_until_ns"]
+            self.swept_until_ns, self._next_second = state["swept_until_ns"], state["next_second"]
