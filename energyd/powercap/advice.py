@@ -1,0 +1,112 @@
+"""Why there is no energy, and the command that mends it: one sentence for the user per cause.
+
+Outside truth: energy_uj is 0400 root since Linux 5.10 (CVE-2020-8694, INTEL-SA-00389); container runtimes mount something empty
+over /sys/devices/virtual/powercap (GHSA-jq35-85cj-fj4p); hypervisors do not hand RAPL on and set the `hypervisor` flag of cpuid;
+intel_rapl_msr is the module that registers the zones, of AMD too.
+The law: say what is missing, where, and what to type.
+"""
+
+import errno
+import os
+from collections.abc import Sequence
+
+from energyd.powercap.zones import Zone, directories
+
+_READ_SIZE = 1 << 16  # the first processor of cpuinfo with all its flags; a whole mountinfo or modules
+_RAPL_VENDORS = ("GenuineIntel", "AuthenticAMD", "HygonGenuine")
+DENIED = (errno.EACCES, errno.EPERM)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_READ_SIZE)
+    except OSError:
+        return ""
+
+
+def _cpuinfo(procfs_root: str) -> dict[str, str]:
+    """The fields of the first processor."""
+    first, _, _ = _text(f"{procfs_root}/cpuinfo").partition("\n\n")
+    return {key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in first.splitlines()) if colon}
+
+
+def cpu_vendor(procfs_root: str) -> str:
+    """vendor_id of /proc/cpuinfo (GenuineIntel, AuthenticAMD, ...), '' where there is none (ARM)."""
+    return _cpuinfo(procfs_root).get("vendor_id", "")
+
+
+def explain_absence(root: str, procfs_root: str) -> str:
+    """Why the powercap tree `root` shows no zone, and what to do. `procfs_root` is /proc or what stands for it."""
+    return f"no RAPL zone under {root}: {_cause(root, procfs_root)}"
+
+
+def _cause(root: str, procfs_root: str) -> str:
+    try:
+        entries = os.listdir(root)
+    except PermissionError:
+        return f"the directory may not be listed; run the reader as root or `sudo chmod a+rx {root}`"
+    except OSError:
+        entries = []
+    mounts = (line.split() for line in _text(f"{procfs_root}/self/mountinfo").splitlines())
+    masked = any(len(mount) > 4 and mount[4].endswith(("/virtual/powercap", "/class/powercap")) for mount in mounts)
+    dangling = any(not os.path.exists(f"{root}/{entry}") for entry in entries)
+    if masked or dangling:
+        return (
+            "the container runtime hides it; start the container with `-v /sys:/host/sys:ro` and set `sysfs_root: /host/sys`, "
+            "or with `--security-opt systempaths=unconfined`"
+        )
+    if directories(root):
+        return "the directories are there but none has a readable `name`; check them with `ls -lR`"
+    cpu = _cpuinfo(procfs_root)
+    if "hypervisor" in cpu.get("flags", "").split():
+        return "this is a virtual machine and its hypervisor does not hand RAPL on; run energyd on the host"
+    if cpu and cpu.get("vendor_id") not in _RAPL_VENDORS:
+        return "this processor has no RAPL (Intel has it since Sandy Bridge, AMD since Zen)"
+    modules = {line.partition(" ")[0] for line in _text(f"{procfs_root}/modules").splitlines()}
+    if "intel_rapl_msr" in modules:
+        return "intel_rapl_msr is loaded and does not know this processor; see `dmesg | grep -i rapl`, a newer kernel may"
+    return (
+        "the kernel module is missing; `sudo modprobe intel_rapl_msr`, "
+        "and for ever `echo intel_rapl_msr | sudo tee /etc/modules-load.d/energyd.conf`"
+    )
+
+
+def explain(zones: Sequence[Zone], root: str, procfs_root: str) -> list[str]:
+    """One sentence for each thing that is amiss with what was found under `root`; [] when every zone can be read and understood."""
+    if not zones:
+        return [explain_absence(root, procfs_root)]
+    causes: dict[int, list[Zone]] = {}
+    for zone in zones:
+        if zone.read_errno and not zone.dropped:
+            causes.setdefault(zone.read_errno, []).append(zone)
+    sentences = [_unreadable(number, among, root) for number, among in causes.items()]
+    rangeless = [zone.name for zone in zones if zone.used and not zone.range_uj]
+    if rangeless:
+        sentences.append(
+            f"{', '.join(rangeless)}: max_energy_range_uj is 0 or unreadable; a wrap of the counter is taken for a reset"
+        )
+    return sentences
+
+
+def _unreadable(number: int, zones: list[Zone], root: str) -> str:
+    subject = f"{', '.join(zone.name for zone in zones)}: energy_uj of {zones[0].directory}"
+    if number in DENIED:
+        return f"{subject} may not be read ({errno.errorcode[number]}); {mend_command(zones, root)}"
+    if number == errno.ENOENT:
+        return f"{subject} does not exist; the zone has no energy counter"
+    return f"{subject} cannot be read ({errno.errorcode.get(number, number)}: {os.strerror(number)}); it is tried again"
+
+
+def mend_command(zones: list[Zone], root: str) -> str:
+    """What gives the group `energyd` the counters: until the next boot, for ever, and without touching files."""
+    files = [f"{zone.directory}/energy_uj" for zone in zones]
+    if all(os.path.dirname(zone.directory) == root for zone in zones):
+        files = [f"{root}/*/energy_uj"]
+    if not all(zone.range_uj for zone in zones):
+        files += [file.replace("/energy_uj", "/max_energy_range_uj") for file in files]
+    paths = " ".join(files)
+    return (
+        f"until the next boot: `sudo chgrp energyd {paths} && sudo chmod g+r {paths}`; for ever: in /etc/tmpfiles.d/energyd.conf "
+        f"`z {files[0]} 0440 root energyd`; or give the reader CAP_DAC_READ_SEARCH"
+    )
