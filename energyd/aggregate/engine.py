@@ -119,7 +119,6 @@ class Engine:
             "zones": self.zones.state(),
             "table": self.table.state(),
             "usage": self.usage.state(),
-            "windows": self._windows.state(),
             "meters": {name: meter.state() for name, meter in self.meters.items()},
             "readers": {name: reader.state() for name, reader in self.readers.items()},
             "waiting": [
@@ -127,6 +126,17 @@ class Engine:
                 for i in self._waiting
             ],
         }
+
+    def windows_state(self) -> dict[str, Any]:
+        """The sliding windows, apart from the rest: they are large, and what is lost of them is only detail, no total."""
+        return {"host": self._windows.state(), "meters": {name: meter.windows.state() for name, meter in self.meters.items()}}
+
+    def restore_windows(self, state: dict[str, Any]) -> None:
+        """Only within one boot: their seconds are those of the monotonic clock."""
+        self._windows.restore(state["host"])
+        for name, saved in state["meters"].items():
+            if name in self.meters:
+                self.meters[name].windows.restore(saved)
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
         """Take up where `state` was saved. After a reboot the totals go on and the baselines start anew."""
@@ -139,7 +149,6 @@ class Engine:
         for name, saved in state["readers"].items():
             self.readers[name] = ReaderBook.restored(saved)
         if same_boot:
-            self._windows.restore(state["windows"])
             self._waiting = deque(
                 Interval(begin, end, np.array(slots, np.int64), np.array(cpu, np.int64), exited, busy, gone)
                 for begin, end, slots, cpu, exited, busy, gone in state["waiting"]

@@ -36,7 +36,7 @@ class MeterBook:
         self._quantities: dict[str, tuple[int, int]] = {}  # label -> (value, mono_ns)
         self._texts: dict[str, str] = {}
         self._partial = b""
-        self._windows = PowerWindows()
+        self.windows = PowerWindows()
         self._held_va: tuple[int, int] | None = None  # (second, power that has lasted since its begin)
         self._last_group_ns = 0
         self._last_frame_ns: int | None = None
@@ -80,7 +80,7 @@ class MeterBook:
         if self._held_va is not None:
             since, held_va = self._held_va
             for each in range(since, min(second, since + HOLD_S)):
-                self._windows.add(each, held_va)
+                self.windows.add(each, held_va)
         self._held_va = second, power_va
 
     def _identify(self, address: str) -> None:
@@ -113,7 +113,7 @@ class MeterBook:
             registers=tuple(registers),
             quantities=tuple((label, value) for label, (value, at_ns) in self._quantities.items() if at_ns >= fresh_from_ns),
             texts=tuple(self._texts.items()),
-            windows_va=self._windows.windows(),
+            windows_va=self.windows.windows(),
         )
 
     def state(self) -> dict[str, Any]:
@@ -123,13 +123,10 @@ class MeterBook:
             "registers_wh": {identifier: register.energy_wh for identifier, register in self._registers.items()},
             "heard_ns": self._last_group_ns,
             "texts": self._texts,
-            "windows": self._windows.state(),
         }
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
         """Registers go on from where they were, whatever happened in between: the meter kept counting."""
         self._address, self._mode, self._texts = state["address"], state["mode"], state["texts"]
-        if same_boot:
-            self._windows.restore(state["windows"])
         since_ns = state["heard_ns"] if same_boot else 0
         self._registers = {field: MeterRegister(energy_wh, since_ns) for field, energy_wh in state["registers_wh"].items()}

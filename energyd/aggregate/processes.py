@@ -15,6 +15,7 @@ from energyd.aggregate.snapshot import Process, Processes
 from energyd.units import NS_PER_S
 
 HALF_LIFE_S = 300.0  # of a process' rank: long enough to stay put, short enough that a new hog shows within seconds
+KEPT = ("pid", "start_ticks", "comm", "cgroup", "uid")  # of a label: the rest is for those who group, and is not worth saving
 INCUMBENT_BONUS = 1.25  # a hidden process must use this much more than a visible one to take its place
 POWER_WINDOW_NS = NS_PER_S
 
@@ -44,7 +45,7 @@ class ProcessTable:
             slot = self._free.pop() if self._free else self._grow()
             self._slot_of_identity[identity] = slot
             self.last_cpu_ns[slot] = -1
-        self._labels[slot] = entry
+        self._labels[slot] = {key: entry[key] for key in KEPT if key in entry}
         return slot
 
     def _grow(self) -> int:

@@ -6,6 +6,7 @@ and subtracts the expired one; 24 h of one power take 170 kB.
 """
 
 import math
+import zlib
 from typing import Any, Final
 
 import numpy as np
@@ -77,10 +78,10 @@ class PowerWindows:
         )
 
     def state(self) -> dict[str, Any]:
-        return {"bins": self._bins.tobytes(), "next_s": self._next_s}
+        return {"bins": zlib.compress(self._bins.tobytes(), 1), "next_s": self._next_s}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._bins = np.frombuffer(state["bins"], np.uint16).copy()
+        self._bins = np.frombuffer(zlib.decompress(state["bins"]), np.uint16).copy()
         self._next_s = state["next_s"]
         if self._next_s is None:
             return

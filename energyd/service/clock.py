@@ -39,8 +39,12 @@ class ScaledClock(NamedTuple):
     mono0_ns: int
     real0_ns: int
 
+    def at(self, mono_ns: int) -> int:
+        """This clock's monotonic time when the machine's is `mono_ns`."""
+        return self.mono0_ns + round((mono_ns - self.mono0_ns) * self.rate)
+
     def mono_ns(self) -> int:
-        return self.mono0_ns + round((time.monotonic_ns() - self.mono0_ns) * self.rate)
+        return self.at(time.monotonic_ns())
 
     def real_ns(self) -> int:
         return self.real0_ns + round((time.monotonic_ns() - self.mono0_ns) * self.rate)

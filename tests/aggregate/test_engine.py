@@ -217,3 +217,13 @@ def test_memory_stays_flat_while_processes_come_and_go():
         world.sweep()
         world.feed(engine)
     assert len(engine.table.last_cpu_ns) <= 60
+
+
+def test_sliding_windows_are_saved_apart_and_go_on():
+    world, engine = World(4, faults=False), new_engine()
+    world.run(10)
+    world.feed(engine)
+    again = new_engine()
+    again.restore(saved(engine), same_boot=True)
+    again.restore_windows(msgpack.unpackb(msgpack.packb(engine.windows_state())))
+    assert snapshot(again, world).host.windows == snapshot(engine, world).host.windows
