@@ -1,0 +1,290 @@
+"""The plugin's answers to what supervisord tells it, with supervisord's own events and a stand-in for its processes."""
+
+import json
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import pytest
+from supervisor import events
+from supervisor.states import ProcessStates, SupervisorStates
+
+from energyd import supervision
+from energyd.ring.writer import RingWriter, capacity_for
+from energyd.samples import USAGE
+from energyd.service.clock import SYSTEM_CLOCK
+from energyd.units import NS_PER_S
+
+
+class Recorder(supervision.Relay):
+    """A relay whose stderr is a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.written = []
+
+    def _write(self, line):
+        self.written.append(line.decode())
+
+
+class Process(SimpleNamespace):
+    """As much of supervisor.process.Subprocess as the plugin sees."""
+
+    def __init__(self, name, priority=20):
+        super().__init__(
+            config=SimpleNamespace(name=name, priority=priority),
+            state=ProcessStates.STOPPED,
+            pid=0,
+            exitstatus=None,
+            spawnerr=None,
+            backoff=0,
+            delay=0,
+        )
+
+    def starts(self, pid):
+        before, self.state, self.pid = self.state, ProcessStates.STARTING, 0
+        events.notify(events.ProcessStateStartingEvent(self, before))
+        self.state, self.pid = ProcessStates.RUNNING, pid
+        events.notify(events.ProcessStateRunningEvent(self, ProcessStates.STARTING))
+
+    def ends(self, exitstatus):
+        self.state, self.exitstatus = ProcessStates.EXITED, exitstatus
+        events.notify(events.ProcessStateExitedEvent(self, ProcessStates.RUNNING, expected=exitstatus == 100))
+
+
+class World:
+    """A supervisord with the programs that a test names, a clock that it turns, and what the plugin said."""
+
+    def __init__(self, run_dir):
+        self.now_ns = 1000 * NS_PER_S
+        self.run_dir = run_dir
+        self.relay = Recorder()
+        self.supervisord = SimpleNamespace(options=SimpleNamespace(mood=SupervisorStates.RUNNING), process_groups={})
+        supervision.Plugin(self.supervisord, str(run_dir), self.relay, lambda: self.now_ns)
+
+    def add(self, name, priority=20):
+        process = Process(name, priority)
+        group = SimpleNamespace(config=SimpleNamespace(priority=priority), processes={name: process}, stopped=False)
+        group.stop_all = lambda: setattr(group, "stopped", True)
+        self.supervisord.process_groups[name] = group
+        return process
+
+    def tick(self):
+        events.notify(supervision.Tick1(0, self.supervisord))
+
+    def report(self, name):
+        return json.loads((self.run_dir / "workers.json").read_text())["programs"][name]
+
+
+@pytest.fixture
+def world(tmp_path):
+    events.clear()
+    yield World(tmp_path)
+    events.clear()
+    if supervision.Tick1 in events.TICK_EVENTS:
+        events.TICK_EVENTS.remove(supervision.Tick1)
+
+
+def test_the_wait_doubles_from_nothing_up_to_the_cap():
+    assert [supervision.wait_s(deaths) for deaths in (0, 1, 2, 3, 4, 5, 6, 7, 1000)] == [0, 0, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_killed_program_is_started_again_at_once(world):
+    process = world.add("rapl")
+    process.starts(10)
+    world.now_ns += 60 * NS_PER_S
+    process.ends(-1)
+
+    assert process.state == ProcessStates.BACKOFF
+    assert process.delay <= time.time()
+    assert "rapl: killed by a signal; it is started again at once" in world.relay.written[-1]
+
+
+def test_a_crash_loop_is_slowed_down_and_never_given_up(world):
+    process = world.add("rapl")
+    waits = []
+    for attempt in range(40):
+        process.starts(10 + attempt)
+        process.ends(1)
+        waits.append(process.delay - time.time())
+        assert process.state == ProcessStates.BACKOFF
+        assert process.backoff >= waits[-1] - 0.01  # else supervisord believes that the clock was set back and starts it now
+
+    assert waits[-1] == pytest.approx(30, abs=0.5)
+
+
+def test_a_program_that_lived_long_starts_with_the_shortest_wait_again(world):
+    process = world.add("rapl")
+    for _ in range(10):
+        process.starts(10)
+        process.ends(1)
+    process.starts(10)
+    world.now_ns += 11 * NS_PER_S
+    process.ends(1)
+
+    assert process.delay <= time.time()
+
+
+def test_exit_code_100_stays_down_and_says_why(world):
+    process = world.add("tic-linky")
+    process.starts(10)
+    events.notify(events.ProcessLogStdoutEvent(process, 10, b"energyd.yml:3: unknown key"))
+    process.ends(100)
+
+    assert process.state == ProcessStates.EXITED
+    assert world.relay.written == [
+        "energyd.yml:3: unknown key\n",
+        "energyd: tic-linky ended with exit code 100: its configuration is wrong (energyd.yml:3: unknown key). "
+        "It stays down; correct the configuration, then `energyd reload`\n",
+    ]
+    assert world.report("tic-linky")["why"] == "energyd.yml:3: unknown key"
+
+
+def test_a_program_that_cannot_be_spawned_is_tried_again_within_the_cap(world):
+    process = world.add("rapl")
+    for _ in range(20):
+        process.state, process.spawnerr = ProcessStates.BACKOFF, "too many open files"
+        process.backoff, process.delay = 500, time.time() + 500
+        events.notify(events.ProcessStateBackoffEvent(process, ProcessStates.STARTING))
+
+    assert process.delay - time.time() <= 30
+    assert world.report("rapl")["why"] == "too many open files"
+
+
+def test_what_supervisord_gives_up_is_taken_up_again_but_not_while_it_stops(world):
+    process = world.add("rapl")
+    process.state = ProcessStates.FATAL
+    events.notify(events.ProcessStateFatalEvent(process, ProcessStates.BACKOFF))
+    assert process.state == ProcessStates.BACKOFF
+
+    world.supervisord.options.mood = SupervisorStates.SHUTDOWN
+    process.state = ProcessStates.FATAL
+    events.notify(events.ProcessStateFatalEvent(process, ProcessStates.BACKOFF))
+    assert process.state == ProcessStates.FATAL
+
+
+def test_a_program_whose_ring_has_no_heartbeat_is_killed_even_if_stopped(world, monkeypatch):
+    killed = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    writer = RingWriter.open(world.run_dir, "usage", USAGE, capacity_for(1), SYSTEM_CLOCK)
+    process = world.add("usage")
+    world.now_ns = SYSTEM_CLOCK.mono_ns()
+    process.starts(4711)
+    writer.heartbeat()
+    world.now_ns += 9 * NS_PER_S
+    world.tick()
+    assert killed == []
+
+    world.now_ns += 3 * NS_PER_S
+    world.tick()
+    writer.close()
+
+    assert killed == [(4711, signal.SIGKILL)]
+    assert "usage (pid 4711) has not given a sign of life for 12 s" in world.relay.written[-1]
+
+
+def test_a_program_without_a_ring_or_just_started_is_left_alone(world, monkeypatch):
+    monkeypatch.setattr(os, "kill", lambda pid, number: pytest.fail("killed"))
+    RingWriter.open(world.run_dir, "usage", USAGE, capacity_for(1), SYSTEM_CLOCK).close()
+    aggregator, usage = world.add("aggregator", 30), world.add("usage")
+    aggregator.starts(10)
+    world.now_ns = SYSTEM_CLOCK.mono_ns() + 3600 * NS_PER_S  # the ring is an old one
+    usage.starts(11)
+    world.now_ns += 5 * NS_PER_S
+
+    world.tick()
+
+
+def test_at_the_end_all_but_the_simulators_are_stopped_together(world):
+    for name, priority in (("sim-rapl", 10), ("rapl", 20), ("aggregator", 30)):
+        world.add(name, priority)
+
+    events.notify(events.SupervisorStoppingEvent())
+
+    assert {name: group.stopped for name, group in world.supervisord.process_groups.items()} == {
+        "sim-rapl": False,
+        "rapl": True,
+        "aggregator": True,
+    }
+
+
+def test_workers_json_tells_state_restarts_and_last_exit_of_each(world):
+    process = world.add("rapl")
+    process.starts(10)
+    process.ends(-1)
+    process.starts(12)
+
+    assert world.report("rapl") == {
+        "state": "RUNNING",
+        "pid": 12,
+        "since_mono_ns": world.now_ns,
+        "restarts": 1,
+        "hung": 0,
+        "last_exit": "killed by a signal",
+        "why": "",
+    }
+
+
+def test_a_removed_program_leaves_workers_json(world):
+    world.add("rapl").starts(10)
+    events.notify(events.ProcessGroupRemovedEvent("rapl"))
+
+    assert json.loads((world.run_dir / "workers.json").read_text())["programs"] == {}
+
+
+def test_a_full_disk_is_said_once_and_stops_nothing(world, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(supervision, "write_atomically", full)
+    process = world.add("rapl")
+    process.starts(10)
+    process.starts(11)
+
+    assert len([line for line in world.relay.written if "No space left" in line]) == 1
+
+
+def test_the_relay_writes_whole_lines_and_remembers_the_last(tmp_path):
+    reader, writer = os.pipe()
+    relay = supervision.Relay(writer)
+    relay.feed("a", b"one\ntw")
+    relay.feed("b", b"other\n")
+    relay.feed("a", b"o\nthr")
+    relay.flush("a")
+
+    assert os.read(reader, 100) == b"one\nother\ntwo\nthr\n"
+    assert relay.last_line == {"a": "thr", "b": "other"}
+    os.close(reader)
+    relay.feed("a", b"nobody reads\n")
+    assert relay.dropped == 1
+    os.close(writer)
+
+
+def test_the_relay_drops_what_a_stopped_terminal_does_not_take():
+    reader, writer = os.pipe()
+    relay = supervision.Relay(writer)
+    line = b"x" * 4000 + b"\n"
+    for _ in range(40):
+        relay.feed("a", line)
+
+    assert relay.dropped > 0
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_signal_makes_the_wake_up_socket_readable():
+    from supervisor.medusa import asyncore_25 as asyncore
+
+    before = dict(asyncore.socket_map)
+    old = signal.signal(signal.SIGUSR1, lambda *_: None)
+    wakeup = supervision.Wakeup()
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert wakeup._reader.recv(10)
+        wakeup.handle_read_event()  # nothing to read is no error
+    finally:
+        wakeup.close()
+        signal.signal(signal.SIGUSR1, old)
+
+    assert asyncore.socket_map == before
