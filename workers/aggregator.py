@@ -1,0 +1,154 @@
+"""The aggregator: follows all rings, keeps the totals, serves and pushes them.
+
+python -m energyd.workers.aggregator CONFIG_JSON
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+
+from energyd import __version__, config
+from energyd.aggregate.engine import Engine
+from energyd.aggregate.meters import MeterBook
+from energyd.aggregate.snapshot import Snapshot
+from energyd.config import Config, Meter
+from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
+from energyd.export.http import application, start
+from energyd.export.httpmetrics import HttpMetrics
+from energyd.export.served import Served
+from energyd.feed import Feed
+from energyd.ring.files import read_boot_id
+from energyd.ring.writer import BOOT_ID
+from energyd.service import log, statefile
+from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.service.clock import ScaledClock
+from energyd.service.notify import notify
+from energyd.service.stop import Stop
+
+TOTALS: Final = "totals.state"
+WINDOWS: Final = "windows.state"
+FOLD_S: Final = 1.0
+SAVE_TOTALS_S: Final = 30  # what came after the last save is replayed from the rings, which hold 60 s
+SAVE_WINDOWS_S: Final = 600  # large, and what a crash loses of them is detail of quantiles
+
+
+class Aggregator:
+    """Engine, rings and saved state of one machine."""
+
+    def __init__(self, settings: Config) -> None:
+        self.logger = log.setup("aggregator", settings.log.level, settings.log.format)
+        self._faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
+        self._boot_id = read_boot_id(BOOT_ID).hex()
+        self._state_dir = Path(settings.state_dir)
+        meters = [meter_book(meter, settings) for meter in settings.meters]
+        self.engine = Engine(top=settings.usage.top, proportional_idle=settings.energy.idle == "proportional", meters=meters)
+        saved, windows = self._load(TOTALS), self._load(WINDOWS)
+        if saved:
+            self.engine.restore(saved["engine"], saved["boot_id"] == self._boot_id)
+        if windows.get("boot_id") == self._boot_id:
+            self.engine.restore_windows(windows["windows"])
+        self.feed = Feed(Path(settings.run_dir), self.engine, saved["cursors"] if saved.get("boot_id") == self._boot_id else None)
+
+    def refresh(self) -> Snapshot:
+        """Everything that is in the rings now, as one Snapshot."""
+        self.feed.pull()
+        for fault in self.feed.faults():
+            self._faults.report(fault, fault)
+        mono_ns = CLOCK.mono_ns()
+        return self.engine.snapshot(mono_ns=mono_ns, real_ns=CLOCK.real_ns(), ready=True, rings=self.feed.rings(mono_ns))
+
+    def save_totals(self) -> None:
+        self._save(TOTALS, {"engine": self.engine.state(), "cursors": self.feed.cursors()})
+
+    def save_windows(self) -> None:
+        self._save(WINDOWS, {"windows": self.engine.windows_state()})
+
+    def _save(self, name: str, state: dict[str, object]) -> None:
+        try:
+            statefile.save(self._state_dir / name, {"boot_id": self._boot_id, **state})
+        except EnvironmentFault as fault:
+            self._faults.report(name, str(fault))
+
+    def _load(self, name: str) -> dict[str, Any]:
+        try:
+            return statefile.load(self._state_dir / name) or {}
+        except statefile.DamagedState as damage:
+            self.logger.error("%s", damage)
+            return {}
+
+
+def meter_book(meter: Meter, settings: Config) -> MeterBook:
+    if not meter.simulated:
+        return MeterBook(meter.name, "meter")
+    if settings.clock.rate == 1:
+        return MeterBook(meter.name, "simulated")
+    scaled = ScaledClock(*settings.clock)
+    return MeterBook(meter.name, "simulated", scaled.at)
+
+
+async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web.AppRunner | None]:
+    http = HttpMetrics(CLOCK)
+    served = Served(aggregator.refresh, CLOCK, __version__, settings.metrics.labels, tail=http.exposition)
+    served.publish(aggregator.refresh())
+    if not settings.metrics.enabled:
+        return served, None
+    rings = [ring.name for ring in aggregator.feed.rings(CLOCK.mono_ns())]
+    pages = application(served, http, path=settings.metrics.path, rings=rings, version=__version__, clock=CLOCK)
+    return served, await start(pages, settings.metrics.listen, settings.metrics.port)
+
+
+async def main_loop(aggregator: Aggregator, served: Served, stop: asyncio.Event, guard: Stop) -> None:
+    notify("READY=1")
+    seconds = 0
+    while not (stop.is_set() or guard):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), FOLD_S)
+        served.publish(aggregator.refresh())
+        seconds += 1
+        if seconds % SAVE_TOTALS_S == 0:
+            aggregator.save_totals()
+        if seconds % SAVE_WINDOWS_S == 0:
+            aggregator.save_windows()
+        notify("WATCHDOG=1")
+
+
+async def shutdown(aggregator: Aggregator, runner: web.AppRunner | None) -> None:
+    notify("STOPPING=1")
+    aggregator.feed.pull()
+    aggregator.save_totals()
+    aggregator.save_windows()
+    if runner is not None:
+        await runner.cleanup()
+
+
+async def run(settings: Config) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    aggregator = Aggregator(settings)
+    served, runner = await startup(aggregator, settings)
+    try:
+        await main_loop(aggregator, served, stop, Stop())
+    finally:
+        await shutdown(aggregator, runner)
+
+
+def main(argv: list[str]) -> int:
+    try:
+        settings = config.read(argv[0])
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
+    except EnergydError as error:
+        print(f"aggregator: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
