@@ -2,8 +2,8 @@
 
 Needs psutil (`pip install psutil`), which energyd itself does not use. CPU time of the scanning thread, divided by all processes
 of the machine; median of the rounds. `hot`: scans back to back. `paced`: 0.2 s of sleep before each, with cold caches, as in real
-life. Ours, discovery included, without ring writes; `births`: the first scan, which reads names; `keyframe`: lists /proc and makes a
-record for every process, as every 30 s. `psutil`: process_iter(["cpu_times"]), warm.
+life. Ours, discovery included, without ring writes; `births`: the first scan, which reads names; `keyframe`: lists /proc and makes
+a record for every process, as every 30 s. `psutil`: process_iter(["cpu_times"]), warm.
 
 Then the error of CPU time for bursts of 1 ms every 10 ms in windows of 100 ms: sum of |error| by sum of CPU time.
 """
