@@ -91,7 +91,7 @@ class Decoder:
 
     def end(self) -> list[Event]:
         """The event of a last group without its CR, in a stream that stops here."""
-        return self._events(b"\r")
+        return self._events(b"\n")  # in even parity as it stands, unlike CR
 
     def _events(self, data: bytes) -> list[Event]:
         events: list[Event] = []

@@ -19,8 +19,8 @@ from energyd.units import NS_PER_S
 
 VERIFIED_GROUPS: Final = 3
 LINK_LOST_S: Final = 10
-GATHER_S: Final = 0.008
-"""Bytes are fetched this long after the last ones: eight characters at 9600 baud cost one wake-up, and a sample 8 ms at most."""
+GATHER_S: Final = 0.015
+"""Bytes are fetched this long after the last ones: one wake-up for 14 characters at 9600 baud, and a sample 15 ms late at most."""
 BACK_OFF_S: Final = (0.5, 10.0)
 
 _LISTEN_S: Final = {1200: 3.0, 2400: 2.0}
