@@ -122,7 +122,9 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _build(kind: type[Any], values: dict[str, Any]) -> Any:
+def _build(kind: type[Any], values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__} is not an object")
     built: dict[str, Any] = {}
     for key, value in values.items():
         if key in _SECTIONS:

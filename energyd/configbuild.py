@@ -152,9 +152,10 @@ def _advice(name: str, section: str, shown_section: str) -> str:
     siblings = settings.children(section)
     if near := difflib.get_close_matches(name.lower(), siblings, 1):
         return f"did you mean {_join(shown_section, near[0])}?"
-    leaves = {row.leaf: row.key for row in reversed(settings.SETTINGS)}
-    if near := difflib.get_close_matches(name.lower(), list(leaves) + list(settings.SECTIONS), 1, 0.8):
-        return f"did you mean {leaves.get(near[0], near[0])}?"
+    keys = [*(row.key for row in reversed(settings.SETTINGS) if not row.reserved), *settings.SECTIONS]
+    leaves = {key.rpartition(".")[2]: key for key in keys}
+    if near := difflib.get_close_matches(name.lower(), leaves, 1, 0.8):
+        return f"did you mean {leaves[near[0]]}?"
     return f"valid here: {', '.join(siblings)}"
 
 

@@ -16,6 +16,7 @@ from energyd.configbuild import Loaded, build
 from energyd.configtree import Node, parse_file, parse_value
 from energyd.environment import overlay, own_variables, put_setting
 from energyd.errors import EXIT_OK, ConfigError, EnergydError, EnvironmentFault
+from energyd.service.files import write_atomically
 
 __all__ = ["add_flags", "check_config_main", "load", "load_with_warnings", "main", "masked", "own_variables", "parser", "write"]
 
@@ -82,14 +83,9 @@ def masked(config: Config) -> Config:
 def write(config: Config) -> str:
     """run_dir/config.json, mode 0640 (it holds secrets), replaced at once; returns its path, EnvironmentFault if it cannot."""
     path = Path(config.run_dir, CONFIG_JSON)
-    new = path.with_name(CONFIG_JSON + ".new")
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
-            os.fchmod(file.fileno(), 0o640)
-            file.write(config.to_json() + "\n")
-        new.rename(path)
+        write_atomically(str(path), config.to_json() + "\n", 0o640)
     except OSError as error:
         raise EnvironmentFault(
             f"{path}: {error.strerror}; run as the user of energyd, or set run_dir to a directory you may write"

@@ -28,8 +28,8 @@ _CONTAINER_TAGS = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 class Node(NamedTuple):
     """A value and its origin. `where`: 'energyd.yml:12', 'METRICS_PORT' or '--set'; of a mapping's entry, the line of its key.
 
-    `text` is the scalar as it was written. `loose`: it comes from a variable or a flag, where everything is text, so that a setting
-    which wants a text takes it even if it looks like a number.
+    `text` is the scalar as it was written, with its quotes. `loose`: it comes from a variable or a flag, where everything is text,
+    so that a setting which wants a text takes it even if it looks like a number.
     """
 
     where: str
@@ -77,6 +77,7 @@ def parse_value(text: str, source: str) -> Node:
     """A value from a variable or a flag: a list or mapping in JSON (or YAML's flow form), else a scalar, text if need be."""
     if text.lstrip()[:1] in ("[", "{"):
         return parse(text, source, numbered=False)
+    text = _text(text, source)
     return Node(source, _plain(text), text, True)
 
 
@@ -121,9 +122,8 @@ class _Converter:
         if isinstance(node, yaml.ScalarNode):
             if node.tag != _STR_TAG:
                 raise ConfigError(f"{where}: {_TAG}")
-            plain = node.style is None
-            _require_text(node.value, where)
-            return Node(where, _plain(node.value) if plain else node.value, node.value)
+            text = _text(node.value, where)
+            return Node(where, _plain(text), text) if node.style is None else Node(where, text, f'"{text}"')
         if node.tag not in _CONTAINER_TAGS:
             raise ConfigError(f"{where}: {_TAG}")
         if isinstance(node, yaml.SequenceNode):
@@ -137,8 +137,7 @@ class _Converter:
             where = self._where(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError(f"{where}: a key must be a text, not a list or mapping")
-            key = key_node.value
-            _require_text(key, where)
+            key = _text(key_node.value, where)
             if key == _MERGE and key_node.style is None:
                 merged = {**self._merged(self.convert(value_node)), **merged}
                 continue
@@ -171,11 +170,11 @@ def _plain(text: str) -> Value:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _require_text(text: str, where: str) -> None:
-    """JSON escapes and undecodable variables can smuggle half a surrogate pair in, which no file or socket can carry out again."""
+def _text(text: str, where: str) -> str:
+    """JSON writes rare characters as two surrogates, which are one character; half a pair cannot leave through a file or socket."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
         raise ConfigError(f"{where}: holds half of a surrogate pair, which is not text") from None
 
 

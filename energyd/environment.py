@@ -53,6 +53,7 @@ def overlay(tree: Node, environ: Mapping[str, str]) -> tuple[Node, list[str]]:
     given = {name: text for name, text in environ.items() if text != ""}
     warnings = [f"{name}: has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if name in given]
     _refuse_unknown(given)
+    warnings += _unknown_to_all(given)
     zone = given.get("TZ", "").removeprefix(":")
     if zone and not _is_zone(zone):
         warnings.append(f"TZ: has no effect: {zone!r} is not a name of the time zone database such as Europe/Paris")
@@ -126,3 +127,10 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(name, VARIABLES, 1)
             advice = f"did you mean {near[0]}?" if near else "energyd.yml(5) lists all; remove it"
             raise ConfigError(f"{name}: unknown variable; {advice}")
+
+
+def _unknown_to_all(given: Mapping[str, str]) -> list[str]:
+    """A slip in a variable of another program may be somebody else's variable: a warning, no error."""
+    known = (*ALIASES, *WITHOUT_EFFECT)
+    unknown = [name for name in given if name.startswith(("LINKY_EXPORTER_", "METRICS_PUSH_")) and name not in known]
+    return [f"{name}: has no effect: unknown; did you mean {difflib.get_close_matches(name, known, 1, 0)[0]}?" for name in unknown]

@@ -18,7 +18,13 @@ METRICS_PATH_PATTERN = "^/[A-Za-z0-9._~/-]*$"
 URL_PATTERN = "^https?://"
 DEVICE_PATTERN = "^(/|file:/|socket://|rfc2217://)"
 
-OWN_LABELS: frozenset[str] = frozenset()
+# fmt: off
+OWN_LABELS = frozenset((
+    "address", "cgroup", "comm", "contract", "day", "direction", "domain", "field", "group", "handler", "host", "le",
+    "meter", "method", "mode", "part", "phase", "pid", "point", "prm", "quadrant", "quantile", "reason", "register",
+    "result", "ring", "source", "status", "target", "tariff", "tomorrow", "uid", "version", "zone",
+))
+# fmt: on
 """Labels that our own series carry; a constant label of that name would make two labels of one name in a series."""
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")

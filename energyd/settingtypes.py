@@ -152,9 +152,9 @@ class Text(NamedTuple):
         if node.loose or (self.digits and isinstance(text, int) and not isinstance(text, bool)):
             text = node.text
         if not isinstance(text, str):
-            given = "" if self.secret else f" {seen(node)}"
+            given = "" if self.secret else f", not {seen(node)}"
             quote = "; put it in quotes" if isinstance(text, int | float) else ""
-            raise ValueError(f"must be {self.words}, and a text{', not' + given if given else ''}{quote}")
+            raise ValueError(f"must be {self.words}{given}{quote}")
         return self.check(text)
 
     def schema(self) -> Json:
@@ -250,8 +250,6 @@ def seen(node: Node) -> str:
         return "a list"
     if node.value is None:
         return "nothing"
-    if isinstance(node.value, str) and not node.loose and _looks_plain(node.value):
-        return f"the text {shown(node.value)!r}"
     return shown(node.text)
 
 
@@ -281,10 +279,6 @@ def _with_unit(node: Node, units: dict[str, Decimal]) -> Decimal | None:
 
 def _unit_schema(units: dict[str, Any]) -> Json:
     return {"type": "string", "pattern": f"^[0-9]{{1,15}}(\\.[0-9]{{1,15}})? ?({'|'.join(units)})$"}
-
-
-def _looks_plain(text: str) -> bool:
-    return bool(re.fullmatch(r"[-+.0-9eE]+|true|false", text, re.IGNORECASE))
 
 
 def _or(names: Any) -> str:
