@@ -18,7 +18,7 @@ from energyd.powercap.zones import Zone, fingerprint
 from energyd.samples import FAILED
 from energyd.units import NS_PER_S
 
-RESCAN_NS = 5 * NS_PER_S
+RESCAN_NS = 2 * NS_PER_S
 LOST_RESCAN_NS = NS_PER_S // 10  # a module that is reloaded has its zones back after some ms
 _GONE = (errno.ENODEV, errno.ENOENT, errno.ENXIO)
 
