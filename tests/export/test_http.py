@@ -1,0 +1,306 @@
+"""The server over real sockets: formats, encodings, health, limits, and clients that misbehave."""
+
+import asyncio
+import gzip
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from energyd.aggregate.snapshot import Snapshot
+from energyd.errors import EnvironmentFault
+from energyd.export import connections, http
+from energyd.export.httpmetrics import HttpMetrics
+from energyd.export.served import Served
+from energyd.service.clock import SystemClock
+
+RINGS = ("tic-house", "rapl")
+
+
+class Site:
+    """energyd's server on a free port, with a session to ask it."""
+
+    def __init__(self, snapshot: Snapshot | None, clock: Any) -> None:
+        self.snapshot = snapshot
+        self.folds = 0
+        self.metrics = HttpMetrics(clock)
+        self.served = Served(self._fold, clock, "1.2.3", tail=self.metrics.exposition)
+        self.app = http.application(self.served, self.metrics, path="/metrics", rings=RINGS, version="1.2.3", clock=clock)
+        self.port = 0
+        self.session: aiohttp.ClientSession
+
+    def _fold(self) -> Snapshot | None:
+        self.folds += 1
+        return self.snapshot
+
+    async def get(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        names.setdefault("Accept-Encoding", "identity")
+        async with self.session.request(method, f"http://127.0.0.1:{self.port}{path}", headers=names) as response:
+            return response.status, dict(response.headers), await response.read()
+
+    def raw(self) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        return asyncio.open_connection("127.0.0.1", self.port)
+
+
+def serve(snapshot: Snapshot | None, scenario: Callable[[Site], Awaitable[None]], clock: Any = None) -> None:
+    """Run `scenario` against a server that serves `snapshot`."""
+
+    async def main() -> None:
+        site = Site(snapshot, clock or SystemClock())
+        runner = await http.start(site.app, "127.0.0.1", 0)
+        try:
+            site.port = runner.addresses[0][1]
+            async with aiohttp.ClientSession(auto_decompress=False) as site.session:
+                await scenario(site)
+        finally:
+            await asyncio.wait_for(runner.cleanup(), 3)
+
+    asyncio.run(main())
+
+
+def test_a_scrape_is_text_by_default_and_openmetrics_when_asked(snapshot: Snapshot) -> None:
+    async def scenario(site: Site) -> None:
+        status, headers, body = await site.get()
+        assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert "Content-Encoding" not in headers
+        assert len(list(parse_text(body.decode()))) > 50
+        status, headers, body = await site.get(Accept="application/openmetrics-text;version=1.0.0")
+        assert (status, headers["Content-Type"]) == (200, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        assert len(list(parse_openmetrics(body.decode()))) > 50
+
+    serve(snapshot, scenario)
+
+
+def test_gzip_is_sent_when_it_is_accepted_only(snapshot: Snapshot) -> None:
+    async def scenario(site: Site) -> None:
+        _, headers, body = await site.get(Accept_Encoding="gzip")
+        assert headers["Content-Encoding"] == "gzip"
+        assert int(headers["Content-Length"]) == len(body)
+        assert b"energyd_host_energy_joules_total" in gzip.decompress(body)
+        _, headers, body = await site.get(Accept_Encoding="gzip;q=0")
+        assert "Content-Encoding" not in headers
+        assert b"energyd_host_energy_joules_total" in body
+
+    serve(snapshot, scenario)
+
+
+def test_head_has_the_headers_of_get_and_no_body(snapshot: Snapshot, clock: Any) -> None:
+    async def scenario(site: Site) -> None:
+        for path in ("/", "/metrics", "/-/healthy", "/-/ready"):
+            status, headers, body = await site.get(path, method="HEAD")
+            _, got, content = await site.get(path)
+            assert (status, body) == (200, b"")
+            assert (headers["Content-Length"], headers["Content-Type"]) == (str(len(content)), got["Content-Type"])
+
+    serve(snapshot._replace(mono_ns=clock.mono_ns()), scenario, clock)
+
+
+def test_unknown_paths_and_methods_are_refused_as_http_has_it(snapshot: Snapshot) -> None:
+    async def scenario(site: Site) -> None:
+        for path in ("/metrics/", "/metrics/../etc/passwd", "/%2e%2e/etc/passwd", "/nothing", "//metrics"):
+            assert (await site.get(path))[0] == 404, path
+        status, headers, _ = await site.get(method="POST")
+        assert (status, headers["Allow"]) == (405, "GET,HEAD")
+        assert (await site.get(method="PROPFIND"))[0] == 405
+
+    serve(snapshot, scenario)
+
+
+def test_the_landing_page_links_to_everything(snapshot: Snapshot) -> None:
+    async def scenario(site: Site) -> None:
+        status, headers, body = await site.get("/")
+        assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        for link in ("/metrics", "/-/healthy", "/-/ready", "1.2.3"):
+            assert link in body.decode()
+
+    serve(snapshot, scenario)
+
+
+def test_before_everything_is_replayed_a_scrape_is_told_to_come_back() -> None:
+    async def scenario(site: Site) -> None:
+        status, headers, _ = await site.get()
+        assert (status, headers["Retry-After"]) == (503, "1")
+        status, _, body = await site.get("/-/ready")
+        assert (status, b"no samples" in body) == (503, True)
+        assert (await site.get("/-/healthy"))[0] == 200
+
+    serve(None, scenario)
+
+
+def test_ready_says_which_reader_is_not_alive(snapshot: Snapshot, clock: Any) -> None:
+    now_ns = clock.mono_ns()
+    fresh = snapshot._replace(mono_ns=now_ns)
+    assert http.what_is_missing(fresh, RINGS, now_ns) == []
+    assert http.what_is_missing(fresh, (*RINGS, "usage", "tic-attic"), now_ns) == [
+        "reader usage: has not started",
+        "reader tic-attic: has not started",
+    ]
+    assert http.what_is_missing(fresh, RINGS, now_ns + 4_000_000_000) == ["reader rapl: last heartbeat 5.5 s ago"]
+    assert http.what_is_missing(fresh._replace(ready=False), (), now_ns) == ["samples from before the start are being replayed"]
+
+
+def test_concurrent_scrapes_share_one_fold(snapshot: Snapshot, clock: Any) -> None:
+    async def scenario(site: Site) -> None:
+        bodies = await asyncio.gather(*[site.get() for _ in range(20)])
+        assert len({body for _, _, body in bodies}) == 1
+        assert site.folds == 1
+
+    serve(snapshot, scenario, clock)
+
+
+def test_requests_are_counted_by_handler_method_and_status(snapshot: Snapshot, clock: Any) -> None:
+    async def scenario(site: Site) -> None:
+        await site.get("/nowhere")
+        await site.get("/-/healthy", method="HEAD")
+        await site.get(method="PROPFIND")
+        await site.get()
+        clock.now_ns += 1_000_000_000
+        body = (await site.get())[2].decode()
+        for line in (
+            'energyd_http_requests_total{handler="none",method="GET",status="404"} 1.0',
+            'energyd_http_requests_total{handler="/-/healthy",method="HEAD",status="200"} 1.0',
+            'energyd_http_requests_total{handler="none",method="other",status="405"} 1.0',
+            'energyd_http_requests_total{handler="/metrics",method="GET",status="200"} 1.0',
+            'energyd_http_request_duration_seconds_count{handler="/metrics",method="GET"} 1.0',
+            'energyd_http_requests_in_progress{handler="/metrics"} 1.0',
+        ):
+            assert line in body
+        assert "_created" not in body
+        same = (await site.get())[2].decode()
+        assert 'energyd_http_requests_total{handler="/metrics",method="GET",status="200"} 1.0' in same
+        result = subprocess.run(["promtool", "check", "metrics"], input=body.encode(), capture_output=True, check=False)
+        assert (result.returncode, result.stdout + result.stderr) == (0, b"")
+
+    serve(snapshot, scenario, clock)
+
+
+def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "ANSWER_TIMEOUT_S", 0.2)
+    big = snapshot._replace(processes=snapshot.processes._replace(visible=tuple(
+        snapshot.processes.visible[0]._replace(pid=pid, cgroup="/x" * 100) for pid in range(1, 20_000)
+    )))  # fmt: skip
+
+    async def scenario(site: Site) -> None:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", site.port))
+        await loop.sock_sendall(sock, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(50):
+            if site.folds:
+                break
+            await asyncio.sleep(0.01)
+        assert (await asyncio.wait_for(site.get("/-/healthy"), 2))[0] == 200
+        for _ in range(100):
+            if b'in_progress{handler="/metrics"} 0.0' in HttpMetrics.exposition(_fresh(site.metrics), "text"):
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("the answer is still being written")
+        sock.close()
+
+    serve(big, scenario)
+
+
+def _fresh(metrics: HttpMetrics) -> HttpMetrics:
+    metrics._expositions.clear()
+    return metrics
+
+
+def test_connections_that_never_finish_a_request_are_closed_and_others_answered_meanwhile(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
+
+    async def scenario(site: Site) -> None:
+        silent = [await site.raw() for _ in range(100)]
+        for _, writer in silent[:50]:
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert (await asyncio.wait_for(site.get(), 2))[0] == 200
+        for reader, writer in silent:
+            assert await _is_cut(reader)
+            writer.close()
+        assert (await site.get())[0] == 200
+
+    serve(snapshot, scenario)
+
+
+async def _is_cut(reader: asyncio.StreamReader) -> bool:
+    try:
+        return not await asyncio.wait_for(reader.read(), 2)
+    except ConnectionError:
+        return True
+
+
+def test_above_the_bound_the_oldest_silent_connections_go_first(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 10)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
+
+    async def scenario(site: Site) -> None:
+        assert (await site.get())[0] == 200  # keeps its connection
+        silent = []
+        for _ in range(30):
+            silent.append(await site.raw())
+            await asyncio.sleep(0)
+        for _ in range(100):
+            if sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent) >= 21:
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail("too many connections stay")
+        assert (await site.get())[0] == 200
+        for _, writer in silent:
+            writer.close()
+
+    serve(snapshot, scenario)
+
+
+def test_oversized_request_lines_and_headers_are_refused_and_logged_once(
+    snapshot: Snapshot, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask(site: Site, request: bytes) -> bytes:
+        reader, writer = await site.raw()
+        writer.write(request)
+        answer = await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+        return answer
+
+    async def scenario(site: Site) -> None:
+        assert b" 400 " in await ask(site, b"GET /" + b"a" * 4000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 400 " in await ask(site, b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 9000 + b"\r\n\r\n")
+        for _ in range(5):
+            assert b" 400 " in await ask(site, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        assert (await site.get())[0] == 200
+
+    serve(snapshot, scenario)
+    assert 1 <= len(caplog.records) <= 3
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_a_port_in_use_is_an_environment_fault_that_says_how_to_find_the_holder(snapshot: Snapshot) -> None:
+    async def scenario(site: Site) -> None:
+        other = Site(snapshot, SystemClock())
+        with pytest.raises(
+            EnvironmentFault, match=rf"127\.0\.0\.1:{site.port}: the port is in use; `ss -ltnp .*{site.port}"
+        ) as caught:
+            await http.start(other.app, "127.0.0.1", site.port)
+        assert caught.value.exit_code == 111
+
+    serve(snapshot, scenario)
+
+
+@pytest.mark.parametrize("listen", ["203.0.113.7", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_an_environment_fault(snapshot: Snapshot, listen: str) -> None:
+    async def main() -> None:
+        with pytest.raises(EnvironmentFault, match=r"set metrics\.listen"):
+            await http.start(Site(snapshot, SystemClock()).app, listen, 0)
+
+    asyncio.run(main())

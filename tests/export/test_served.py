@@ -1,0 +1,105 @@
+"""One rendering is shared by all who ask, and nobody is given bytes older than 50 ms."""
+
+import zlib
+from typing import Any
+
+import pytest
+
+from energyd.aggregate.snapshot import Snapshot
+from energyd.export import served as served_module
+from energyd.export.catalogue import PUSH_QUEUE, Family
+from energyd.export.negotiate import OPENMETRICS, TEXT
+from energyd.export.served import Served
+
+
+class Aggregator:
+    """Folds on demand: the Snapshot with the clock's time, and a count of how often."""
+
+    def __init__(self, snapshot: Snapshot | None, clock: Any) -> None:
+        self.snapshot = snapshot
+        self.clock = clock
+        self.folds = 0
+
+    def fold(self) -> Snapshot | None:
+        self.folds += 1
+        return self.snapshot and self.snapshot._replace(mono_ns=self.clock.mono_ns(), real_ns=self.clock.real_ns())
+
+
+def test_asking_again_within_fifty_milliseconds_gives_the_same_bytes(snapshot: Snapshot, clock: Any) -> None:
+    aggregator = Aggregator(snapshot, clock)
+    served = Served(aggregator.fold, clock, "1")
+    first = served.body(TEXT, gzip=False)
+    clock.now_ns += 50_000_000
+    assert served.body(TEXT, gzip=False) is first
+    clock.now_ns += 1
+    assert served.body(TEXT, gzip=False) != first
+    assert aggregator.folds == 2
+
+
+def test_each_format_is_rendered_and_compressed_at_most_once(
+    snapshot: Snapshot, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted_collect(*arguments: Any) -> list[Family]:
+        calls.append("collect")
+        return collect(*arguments)
+
+    class CountedZlib:
+        @staticmethod
+        def compress(*arguments: Any) -> bytes:
+            calls.append("compress")
+            return zlib.compress(*arguments)
+
+    collect = served_module.collect
+    monkeypatch.setattr(served_module, "collect", counted_collect)
+    monkeypatch.setattr(served_module, "zlib", CountedZlib)
+    served = Served(Aggregator(snapshot, clock).fold, clock, "1")
+    for _ in range(20):
+        for name in (TEXT, OPENMETRICS):
+            for gzip in (True, False):
+                served.body(name, gzip)
+    assert sorted(calls) == ["collect", "compress", "compress"]
+
+
+def test_compressed_bytes_unpack_to_the_plain_ones(snapshot: Snapshot, clock: Any) -> None:
+    served = Served(Aggregator(snapshot, clock).fold, clock, "1")
+    for name in (TEXT, OPENMETRICS):
+        packed, plain = served.body(name, gzip=True), served.body(name, gzip=False)
+        assert packed is not None
+        assert zlib.decompress(packed, 31) == plain
+
+
+def test_publishing_costs_no_rendering_and_spares_the_next_who_asks_a_fold(snapshot: Snapshot, clock: Any) -> None:
+    aggregator = Aggregator(None, clock)
+    served = Served(aggregator.fold, clock, "1")
+    served.publish(snapshot)
+    assert served.body(TEXT, gzip=False)
+    assert aggregator.folds == 0
+
+
+def test_nothing_is_served_before_the_first_snapshot_and_before_it_is_ready(snapshot: Snapshot, clock: Any) -> None:
+    aggregator = Aggregator(None, clock)
+    served = Served(aggregator.fold, clock, "1")
+    assert served.body(TEXT, gzip=True) is None
+    aggregator.snapshot = snapshot._replace(ready=False)
+    assert served.body(TEXT, gzip=True) is None
+    assert served.current() is not None
+    aggregator.snapshot = snapshot
+    clock.now_ns += 60_000_000
+    assert served.body(TEXT, gzip=True)
+
+
+def test_families_of_the_exporter_and_a_tail_are_part_of_the_exposition(snapshot: Snapshot, clock: Any) -> None:
+    def source() -> list[Family]:
+        return [Family(PUSH_QUEUE, [("vm",)], [3])]
+
+    served = Served(
+        Aggregator(snapshot, clock).fold, clock, "1", (("site", "x"),), (source,), lambda name: f"tail_{name} 1\n".encode()
+    )
+    text, openmetrics = served.body(TEXT, gzip=False), served.body(OPENMETRICS, gzip=False)
+    assert text is not None
+    assert openmetrics is not None
+    assert b'energyd_push_queue_batches{target="vm",site="x"} 3\n' in text
+    assert text.endswith(b"\ntail_text 1\n")
+    assert openmetrics.endswith(b"\ntail_openmetrics 1\n# EOF\n")
