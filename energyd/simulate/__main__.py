@@ -5,7 +5,7 @@ import sys
 
 from energyd.errors import EnergydError
 
-PROGRAMS = ("meter",)
+PROGRAMS = ("meter", "powercap", "replay")
 
 
 def main(argv: list[str]) -> int:

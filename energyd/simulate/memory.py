@@ -6,11 +6,11 @@ with another serial number it is another meter and starts anew.
 """
 
 import json
-import os
 import random
 from typing import Any, NamedTuple
 
 from energyd.errors import EnvironmentFault
+from energyd.service.files import write_atomically
 from energyd.simulate.house import House, Profile, constant, curve
 from energyd.simulate.registers import Cells, Registers
 from energyd.simulate.tariff import Calendar
@@ -91,8 +91,6 @@ def _save(path: str, settings: Settings, origin_ns: int, cells: Cells, fraction_
         "cells": [[*key, energy_wh] for key, energy_wh in cells.items()],
     }
     try:
-        with open(path + ".new", "w") as file:
-            json.dump(state, file)
-        os.replace(path + ".new", path)
+        write_atomically(path, json.dumps(state))
     except OSError as error:
         raise EnvironmentFault(f"cannot write the meter's state {path}: {error.strerror}") from error

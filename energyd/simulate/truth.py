@@ -15,6 +15,8 @@ from typing import Any
 
 from energyd.errors import EnvironmentFault
 
+_TAIL = 65536
+
 
 class Truth:
     """Appends to `path`; without a path nothing is written."""
@@ -30,7 +32,13 @@ class Truth:
     def write(self, event: str, **fields: Any) -> None:
         if self._fd >= 0:
             line = {"event": event, "host_real_ns": time.time_ns()} | fields
-            os.write(self._fd, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            text = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+            try:
+                whole = os.write(self._fd, text) == len(text)
+            except OSError as error:
+                raise EnvironmentFault(f"cannot write the truth file: {error.strerror}") from error
+            if not whole:
+                raise EnvironmentFault("cannot write the truth file: the disk is full")
 
     def __enter__(self) -> "Truth":
         return self
@@ -49,3 +57,19 @@ def read(path: str | Path, event: str | None = None) -> Iterator[dict[str, Any]]
                 entry = json.loads(line)
                 if event is None or entry["event"] == event:
                     yield entry
+
+
+def last(path: str | Path, events: tuple[str, ...]) -> dict[str, Any] | None:
+    """The last line of a truth file that tells one of `events`; None when its last 64 KB hold none, or there is no file."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines[:-1]):
+        if line.startswith(b'{"event"'):  # the first line may be cut
+            entry: dict[str, Any] = json.loads(line)
+            if entry["event"] in events:
+                return entry
+    return None
