@@ -116,6 +116,8 @@ class Rfc2217Port:
     if_silent = "check the wires of its adapter, or whether the server still runs"
 
     def __init__(self, url: str) -> None:
+        # servers of ports without modem lines never acknowledge DTR and RTS, which a meter does not need
+        url += "&ign_set_control" if "?" in url else "?ign_set_control"
         try:
             self._serial = serial.serial_for_url(url, SPEEDS[0], timeout=WAIT_S)
         except ValueError as error:
