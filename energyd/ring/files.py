@@ -112,8 +112,8 @@ def create(identity: Identity, clock: Clock) -> Store:
     new_path, new_labels_path = path.with_name(f"{path.name}.new"), labels_path.with_name(f"{labels_path.name}.new")
     header = layout.Header(capacity, schema.name, boot_id, os.getpid(), clock.mono_ns(), clock.real_ns(), 0, 0, 0, 0)
     try:
-        labels = LabelsWriter.create(new_labels_path, header.identity)
         mapping = _allocate(new_path, layout.file_size(capacity))
+        labels = LabelsWriter.create(new_labels_path, header.identity)
     except OSError as fault:
         raise EnvironmentFault(f"{path}: {fault.strerror}; {_directory_mend(directory)}") from fault
     packed = layout.pack_header(header)

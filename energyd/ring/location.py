@@ -83,6 +83,6 @@ def _make_ours(directory: Path) -> str | None:
     """In /dev/shm anybody can make a directory of that name: it must be a real one, our own, and closed to others."""
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        return f"belongs to uid {status.st_uid}"
+        return "is a link or belongs to another user"
     directory.chmod(DIRECTORY_MODE)
     return None
