@@ -5,10 +5,10 @@ no variable (compose files pass them empty). Law: a known variable has its effec
 """
 
 import difflib
-import zoneinfo
 from collections.abc import Mapping
 
 from energyd import settings
+from energyd.config import Config
 from energyd.configtree import Node, parse_value, put
 from energyd.errors import ConfigError
 
@@ -28,12 +28,12 @@ ALIASES: dict[str, str] = {
     "LINKY_EXPORTER_PORT": "metrics.port",
     "LINKY_EXPORTER_LOGLEVEL": "log.level",
     "LINKY_SOCAT_HOST": "meters.device",
-    "TZ": "timezone",
 }
 WITHOUT_EFFECT: dict[str, str] = {
     "LINKY_EXPORTER_NAME": "energyd leaves the label job to Prometheus; name the job in its scrape configuration",
     "LINKY_FRAME_TIMEOUT": "a meter counts as silent after 10 s without a good frame, Enedis' own rule",
     "LINKY_SOCAT_FILE": "energyd connects to LINKY_SOCAT_HOST itself, without socat and its file",
+    "TZ": "this version of energyd reckons no days and no tariffs of its own",
 }
 _LOWER_CASE = ("LINKY_EXPORTER_MODE", "LINKY_EXPORTER_LOGLEVEL")
 
@@ -51,13 +51,11 @@ VARIABLES: dict[str, str] = _variables()
 def overlay(tree: Node, environ: Mapping[str, str]) -> tuple[Node, list[str]]:
     """`tree` with what the environment sets in it, and warnings. ConfigError names the variable."""
     given = {name: text for name, text in environ.items() if text != ""}
+    if given.get("TZ") == Config().timezone:
+        del given["TZ"]
     warnings = [f"{name}: has no effect: {why}" for name, why in WITHOUT_EFFECT.items() if name in given]
     _refuse_unknown(given)
     warnings += _unknown_to_all(given)
-    zone = given.get("TZ", "").removeprefix(":")
-    if zone and not _is_zone(zone):
-        warnings.append(f"TZ: has no effect: {zone!r} is not a name of the time zone database such as Europe/Paris")
-        del given["TZ"]
     if "LINKY_SOCAT_HOST" in given and "LINKY_EXPORTER_INTERFACE" in given:
         if given["LINKY_EXPORTER_INTERFACE"] != given.get("LINKY_SOCAT_FILE"):
             warnings.append("LINKY_EXPORTER_INTERFACE: has no effect: LINKY_SOCAT_HOST says where the meter is")
@@ -108,17 +106,7 @@ def _put_in_meter(tree: Node, field: str, node: Node, warnings: list[str]) -> No
 def _text(name: str, text: str) -> str:
     if name == "LINKY_SOCAT_HOST":
         return f"socket://{text}"
-    if name == "TZ":
-        return text.removeprefix(":")
     return text.lower() if name in _LOWER_CASE else text
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        return False
-    return True
 
 
 def _refuse_unknown(given: Mapping[str, str]) -> None:

@@ -84,9 +84,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "meters[].pdl",
-        Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True),
-        "Point de livraison (14 digits), if it is to be a label; the meter does not tell it in historique mode.",
-        example='"12345678901234"',
+        Reserved(Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True)),
+        "Point de livraison.",
     ),
     Setting("metrics.enabled", Boolean(), "Whether /metrics is served."),
     Setting("metrics.listen", Text("an address or a host name", check.host), "Address to listen on; 0.0.0.0 or :: for all."),
@@ -160,8 +159,8 @@ SETTINGS: tuple[Setting, ...] = (
         Choice(("separate", "proportional")),
         "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
     ),
-    Setting("energy.sources", Choices(("auto", "rapl")), "Which counters are read; auto takes what the host has."),
-    Setting("energy.price_eur_per_kwh", Number(0, 100, "EUR"), "Price of a kilowatt-hour.", example="0.2516"),
+    Setting("energy.sources", Reserved(Choices(("auto", "rapl", "hwmon", "battery", "model"))), "Which counters are read."),
+    Setting("energy.price_eur_per_kwh", Reserved(Number(0, 100, "EUR")), "Price of a kilowatt-hour."),
     Setting("usage.rate_hz", Number(0.1, 100, "Hz"), "How often the CPU clocks of all processes are read."),
     Setting("usage.top", Integer(0, 10_000), "How many processes, by energy, have series of their own; the rest is 'other'."),
     Setting("log.level", Choice(("debug", "info", "warning", "error", "critical")), "The least severe event that is logged."),
@@ -175,9 +174,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("sysfs_root", _PATH, "Where sysfs is mounted; in a container, where the host's is."),
     Setting("procfs_root", _PATH, "Where procfs is mounted; in a container, where the host's is."),
     Setting(
-        "timezone",
-        Text("a name of the time zone database", check.timezone),
-        "Time zone in which days and tariffs begin.",
+        "timezone", Reserved(Text("a name of the time zone database", check.timezone)), "Time zone in which days and tariffs begin."
     ),
     Setting("groups", Reserved(Mappings()), "Groups of processes."),
     Setting("tariffs", Reserved(Mappings()), "Tariffs by time of use."),

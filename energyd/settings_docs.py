@@ -76,11 +76,10 @@ def _yml_item(key: str, depth: int) -> str:
     indent = "  " * depth
     dash = key == "meters"
     text = ""
-    for number, child in enumerate(settings.children(key + "[]")):
-        row = settings.setting(f"{key}[].{child}")
-        assert row is not None, f"BUG: {key}[].{child} is a section"
+    rows = [row for row in settings.SETTINGS if row.key.startswith(key + "[].") and not row.reserved]
+    for number, row in enumerate(rows):
         lead = ("- " if number == 0 else "  ") if dash else ""
-        text += _comment(_sentence(row), indent) + f"{indent}#{lead}{child}: {row.example}\n"
+        text += _comment(_sentence(row), indent) + f"{indent}#{lead}{row.leaf}: {row.example}\n"
     return text
 
 
@@ -150,7 +149,7 @@ def man() -> str:
             row = settings.setting(f"{prefix}.{name}")
             if row is not None and not row.reserved:
                 lines += _man_row(row)
-    lines += [".SH DIRECTORIES AND TIME"]
+    lines += [".SH DIRECTORIES"]
     for row in top:
         lines += _man_row(row)
     lines += _man_reserved() + _man_environment()
