@@ -77,7 +77,10 @@ def test_a_torn_tail_is_cut_off_and_its_id_is_given_to_the_next_entry(tmp_path_f
     assert heir is not None
     assert path.stat().st_size == published
     assert heir.append({"c": 3}) == 2
-    assert LabelsReader(path, ME, 0).read(heir.length) == [(1, {"a": 1}), (2, {"c": 3})]
+    reader = LabelsReader(path, ME, 0)
+    assert reader.read(heir.length) == [(1, {"a": 1}), (2, {"c": 3})]
+    for part in (writer, heir, reader):
+        part.close()
 
 
 @pytest.mark.parametrize("damage", ["another ring", "shorter than published", "not msgpack", "missing"])

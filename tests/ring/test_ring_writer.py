@@ -1,6 +1,7 @@
 """Opening, adopting and rotating a ring, and everything that can be in the way."""
 
 import errno
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -24,6 +25,7 @@ def fill(writer, batches, size=2):
 
 
 def descriptors():
+    gc.collect()
     return sorted(os.listdir("/proc/self/fd"))
 
 
