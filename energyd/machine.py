@@ -80,7 +80,7 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
         lines.append(("meter", "none configured"))
 
     if RAPL in simulated:
-        config = config._replace(powercap_root=f"{place}/powercap")
+        config = config._replace(powercap_root=f"{place}/sys/class/powercap")
         lines.append(("rapl", f"SIMULATED ({'asked for' if RAPL in simulate.forced else sentence})"))
     else:
         lines.append(("rapl", sentence if readable else f"no data: {sentence}"))

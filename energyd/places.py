@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from energyd import configfile, rundir
 from energyd.config import Config
-from energyd.errors import EnvironmentFault
+from energyd.errors import ConfigError, EnvironmentFault
 from energyd.ring.location import resolve_run_dir
 
 DEFAULTS = Config()
@@ -33,13 +33,20 @@ def resolve(config: Config, environ: Mapping[str, str], uid: int) -> tuple[Confi
 def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapping[str, str], uid: int) -> str:
     """The run directory that a running energyd uses: the configured one, the user's, or the fallback in /dev/shm.
 
-    Raises EnvironmentFault when none of them holds a config.json.
+    A configuration that has become wrong does not hide what runs with the old one. Raises EnvironmentFault when none of the
+    directories holds a config.json, ConfigError when that may be the configuration's fault.
     """
-    configured = configfile.load(path, environ, settings).run_dir
+    fault = None
+    try:
+        configured: str | None = configfile.load(path, environ, settings).run_dir
+    except ConfigError as error:
+        configured, fault = dict(settings).get("run_dir"), error
     candidates = [place for place in (configured, _user_run_dir(environ), f"/dev/shm/energyd-{uid}") if place]
     for candidate in candidates:
         if os.path.exists(rundir.config_file(candidate)):
             return candidate
+    if fault is not None:
+        raise fault
     raise EnvironmentFault(f"energyd does not run: no config.json in {', '.join(candidates)}; start it with `energyd run`")
 
 

@@ -106,7 +106,8 @@ def _meter_simulator(config: Config, meter: Meter, truth_dir: str | None) -> Pro
 
 
 def _powercap_simulator(config: Config, truth_dir: str | None) -> Program:
-    return _simulator("sim-rapl", "powercap", ["--root", config.powercap_root, "--profile", "load"], truth_dir)
+    root = config.powercap_root.removesuffix("/class/powercap")
+    return _simulator("sim-rapl", "powercap", ["--root", root, "--procfs-root", config.procfs_root, "--power", "load"], truth_dir)
 
 
 def _simulator(name: str, kind: str, arguments: list[str], truth_dir: str | None) -> Program:

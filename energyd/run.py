@@ -144,7 +144,7 @@ def banner(setup: machine.Setup, note: str) -> str:
     config = setup.config
     lines = list(setup.lines)
     lines.append(("processes", f"{config.procfs_root}, every process of this machine"))
-    lines.append(("rings", config.run_dir + (f" ({note})" if note else "")))
+    lines.append(("rings", note or config.run_dir))
     lines.append(("state", config.state_dir))
     if config.metrics.enabled:
         host = config.metrics.listen

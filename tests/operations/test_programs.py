@@ -12,7 +12,7 @@ SIMULATED = Config(
     run_dir="/run/energyd",
     state_dir="/var/lib/energyd/simulated",
     meters=(Meter("house", "/run/energyd/sim/tty-house", "standard", simulated=True),),
-    powercap_root="/run/energyd/sim/powercap",
+    powercap_root="/run/energyd/sim/sys/class/powercap",
     simulated=("meter", "rapl"),
 )
 

@@ -58,7 +58,7 @@ def test_missing_simulates_a_house_where_no_meter_is_configured_and_rapl_where_t
 
     assert setup.config.simulated == ("meter", "rapl")
     assert setup.config.meters == (Meter("house", f"{run_dir}/sim/tty-house", "standard", simulated=True),)
-    assert setup.config.powercap_root == f"{run_dir}/sim/powercap"
+    assert setup.config.powercap_root == f"{run_dir}/sim/sys/class/powercap"
     assert dict(setup.lines)["meter house"] == "SIMULATED (no meter is configured; list yours under `meters:` in the configuration)"
 
 
@@ -140,6 +140,16 @@ def test_a_state_directory_that_cannot_be_made_is_one_line_with_the_mend(config,
         run.make_directories(config._replace(state_dir=str(tmp_path / "file" / "state")))
 
 
+def test_a_configuration_that_has_become_wrong_does_not_hide_what_runs(run_dir, tmp_path):
+    (tmp_path / "energyd.yml").write_text("nonsense: 1\n")
+    settings = [("run_dir", str(run_dir))]
+    with pytest.raises(ConfigError, match="nonsense"):
+        places.running(str(tmp_path / "energyd.yml"), settings, {}, 4711)
+
+    (run_dir / "config.json").write_text("{}")
+    assert places.running(str(tmp_path / "energyd.yml"), settings, {}, 4711) == str(run_dir)
+
+
 # starting
 
 
@@ -212,7 +222,7 @@ def test_the_banner_names_the_push_and_brackets_an_ipv6_address(config):
     assert "http://[::1]:9836/metrics" in said
     assert "to vm every 15 s" in said
     assert "secret" not in said
-    assert f"{config.run_dir} (because)" in said
+    assert "rings      because\n" in said
 
 
 # the run directory
