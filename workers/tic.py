@@ -45,19 +45,16 @@ class Recorder:
             if isinstance(event, Group):
                 self._group(event, mono_ns)
             elif isinstance(event, FrameEnd):
-                self._ring.service(samples.FRAME, mono_ns, event.good, event.refused, status=samples.LAST)
-                self._ring.next_batch()
+                self._service(samples.FRAME, mono_ns, event.good, event.refused)
             elif isinstance(event, Refused):
                 self._refused(event)
 
     def _group(self, group: Group, mono_ns: int) -> None:
         degraded = samples.DEGRADED if group.degraded else 0
-        text = group.text
-        while len(text) > TEXT_BYTES:
-            payload = (group.value, group.horodate_s, text[:TEXT_BYTES])
-            self._ring.append(group.field.id, mono_ns, payload, status=degraded | samples.CONTINUED)
-            text = text[TEXT_BYTES:]
-        self._ring.append(group.field.id, mono_ns, (group.value, group.horodate_s, text), status=degraded | samples.LAST)
+        for begin in range(0, len(group.text) or 1, TEXT_BYTES):
+            end = begin + TEXT_BYTES
+            status = degraded | (samples.CONTINUED if end < len(group.text) else samples.LAST)
+            self._ring.append(group.field.id, mono_ns, (group.value, group.horodate_s, group.text[begin:end]), status=status)
         self._ring.next_batch()
 
     def _refused(self, group: Refused) -> None:
@@ -74,30 +71,28 @@ class Recorder:
             self._told.clear()
         number, times = self._told.get(text) or (self._ring.label({"error": text}), 0)
         self._told[text] = number, times + 1
-        self._ring.service(samples.ERROR, self._clock.mono_ns(), number, times + 1, status=samples.LAST)
-        self._ring.next_batch()
+        self._service(samples.ERROR, self._clock.mono_ns(), number, times + 1)
 
     def beat(self, counts: dict[str, int]) -> None:
         """To be called about once a second: sign of life, and the counters that have changed."""
         self._ring.heartbeat()
-        changed = [(index, name) for index, name in enumerate(counts) if counts[name] != self._counts.get(name)]
-        mono_ns = self._clock.mono_ns()
-        for index, name in changed:
-            last = samples.LAST if (index, name) == changed[-1] else 0
-            self._ring.service(samples.COUNTER, mono_ns, index, counts[name], status=last)
-        if changed:
-            self._ring.next_batch()
+        for index, (name, count) in enumerate(counts.items()):
+            if count != self._counts.get(name):
+                self._service(samples.COUNTER, self._clock.mono_ns(), index, count)
         self._counts = counts
+
+    def _service(self, kind: int, mono_ns: int, a: int, b: int) -> None:
+        self._ring.service(kind, mono_ns, a, b, status=samples.LAST)
+        self._ring.next_batch()
 
     def close(self) -> None:
         self._ring.close()
 
 
 def startup(settings: Config, meter: Meter) -> tuple[Line, Recorder]:
-    accelerated = meter.simulated and settings.clock.rate != 1
-    clock: Clock = ScaledClock(*settings.clock) if accelerated else SYSTEM_CLOCK
-    name = f"tic-{meter.name}"
-    ring = RingWriter.open(Path(settings.run_dir), name, samples.TIC, capacity_for(RECORDS_PER_S), SYSTEM_CLOCK)
+    clock: Clock = ScaledClock(*settings.clock) if meter.simulated and settings.clock.rate != 1 else SYSTEM_CLOCK
+    capacity = capacity_for(RECORDS_PER_S)
+    ring = RingWriter.open(Path(settings.run_dir), f"tic-{meter.name}", samples.TIC, capacity, SYSTEM_CLOCK)
     recorder = Recorder(ring, clock, meter.name)
     return Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault), recorder
 
