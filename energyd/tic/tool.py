@@ -5,6 +5,7 @@ Law: what is refused is shown with its reason, in the order of the line; a broke
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,17 +26,21 @@ _PACKED = ("STGE", "PPOT")  # shown as the meter does, in hexadecimal
 _WIDTHS = {"STGE": 8, "PPOT": 2}
 
 
-def main(argv: list[str]) -> int:
-    """Runs `decode` or `probe`; returns an exit code."""
-    parser = argparse.ArgumentParser(prog="energyd tic", description="decode what a Linky or older meter says")
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="energyd tic", description="decode what a Linky or older meter says")
+    commands = result.add_subparsers(dest="command", required=True)
     decode = commands.add_parser("decode", help="decode a capture: one line for each group, the counters on stderr")
     decode.add_argument("file", help="a capture, or - for standard input")
     decode.add_argument("--json", action="store_true", help="one JSON object for each group")
     probe = commands.add_parser("probe", help="say the speed, mode, parity, meter and error rate of a line")
     probe.add_argument("device", help="a tty, socket://HOST:PORT, rfc2217://HOST:PORT or file:PATH")
     probe.add_argument("--seconds", type=float, default=PROBE_S, help="listen this long at most (default: %(default)g)")
-    options = parser.parse_args(argv)
+    return result
+
+
+def main(argv: list[str]) -> int:
+    """Runs `decode` or `probe`; returns an exit code."""
+    options = parser().parse_args(argv)
     try:
         if options.command == "probe":
             return _probe(options.device, options.seconds)
@@ -44,7 +49,7 @@ def main(argv: list[str]) -> int:
         with open(options.file, "rb") as file:
             return _decode(file, options.json)
     except BrokenPipeError:  # `| head` has seen enough
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115 - lives as long as the interpreter's last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
         return EXIT_OK
     except OSError as error:
         raise EnvironmentFault(f"{options.file}: {error.strerror}") from error
