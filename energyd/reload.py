@@ -66,10 +66,14 @@ def apply(server: Any) -> list[str]:
     return [f"{name} {word}" for word, names in words.items() for name in names]
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="energyd reload", description="Make a running energyd take over a changed configuration.")
+    configfile.add_flags(result)
+    return result
+
+
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="energyd reload", description="Make a running energyd take over a changed configuration.")
-    configfile.add_flags(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parser().parse_args(argv)
     run_dir = places.running(arguments.config, arguments.set, os.environ, os.getuid())
     saved = rundir.read_json(rundir.invocation_file(run_dir))
     if saved is None:

@@ -7,7 +7,7 @@ Law: the same table gives the same bytes, so that a test can tell whether they a
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Final
@@ -140,10 +140,10 @@ def man() -> str:
     lines = ['.\\" Made by energyd.settings_docs from the table of settings.', '.TH ENERGYD.YML 5 "" energyd "File formats"']
     lines += [".SH NAME", r"energyd.yml \- configuration of energyd", ".SH DESCRIPTION"]
     for paragraph in _MAN_DESCRIPTION:
-        lines += [".PP", _troff(paragraph)]
+        lines += [".PP", troff(paragraph)]
     top = [row for row in settings.SETTINGS if "." not in row.key and not row.reserved]
     for section in [name for name in settings.SECTIONS if _alive(name)]:
-        lines += [f".SH {_troff(section.upper())}", _troff(settings.SECTIONS[section])]
+        lines += [f".SH {troff(section.upper())}", troff(settings.SECTIONS[section])]
         prefix = section + "[]" if section in settings.LISTS else section
         for name in settings.children(prefix):
             row = settings.setting(f"{prefix}.{name}")
@@ -165,7 +165,7 @@ def man() -> str:
         "What the processes read: the configuration as it was resolved; it holds secrets.",
     ]
     lines += [".SH EXIT STATUS", f"{EXIT_CONFIGURATION} if the configuration is wrong; a supervisor does not try again."]
-    lines += [".SH EXAMPLE", ".nf", *(_troff(line) for line in _EXAMPLE.splitlines()), ".fi", ".SH SEE ALSO", ".BR energyd (1)"]
+    lines += [".SH EXAMPLE", ".nf", *(troff(line) for line in _EXAMPLE.splitlines()), ".fi", ".SH SEE ALSO", ".BR energyd (1)"]
     return "\n".join(lines) + "\n"
 
 
@@ -186,23 +186,23 @@ metrics:
 def _man_row(row: Setting) -> list[str]:
     text = value_text(row)
     tail = "Required." if row.required else f"Default: {text}." if text else "No default."
-    return [".TP", f".B {_troff(row.key)}", _troff(_sentence(row)), _troff(tail)]
+    return [".TP", f".B {troff(row.key)}", troff(_sentence(row)), troff(tail)]
 
 
 def _man_reserved() -> list[str]:
     keys = ", ".join(row.key for row in settings.SETTINGS if row.reserved)
     return [
         ".SH RESERVED KEYS",
-        _troff(f"These keys are known but not available in this version, and refused unless empty: {keys}."),
+        troff(f"These keys are known but not available in this version, and refused unless empty: {keys}."),
     ]
 
 
 def _man_environment() -> list[str]:
-    lines = [".SH ENVIRONMENT", _troff(_ENVIRONMENT)]
+    lines = [".SH ENVIRONMENT", troff(_ENVIRONMENT)]
     for name, key in environment.ALIASES.items():
-        lines += [".TP", f".B {_troff(name)}", _troff(f"Sets {key}" + (" of the one meter." if key.startswith("meters.") else "."))]
+        lines += [".TP", f".B {troff(name)}", troff(f"Sets {key}" + (" of the one meter." if key.startswith("meters.") else "."))]
     for name, why in environment.WITHOUT_EFFECT.items():
-        lines += [".TP", f".B {_troff(name)}", _troff(f"Has no effect, and a warning says so: {why}.")]
+        lines += [".TP", f".B {troff(name)}", troff(f"Has no effect, and a warning says so: {why}.")]
     return lines
 
 
@@ -214,7 +214,7 @@ _ENVIRONMENT = (
 )
 
 
-def _troff(text: str) -> str:
+def troff(text: str) -> str:
     """Text that troff shows as it is: hyphens can be copied, and no line becomes a request."""
     text = (
         text.replace("\\", r"\e")
@@ -235,9 +235,12 @@ FILES: Final[dict[str, Callable[[], str]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m energyd.settings_docs", description="Write what is made from the table of settings."
-    )
+    return write_or_check(FILES, "energyd.settings_docs", argv)
+
+
+def write_or_check(files: Mapping[str, Callable[[], str]], module: str, argv: Sequence[str] | None) -> int:
+    """The command of a module that makes files: writes them, or says which are not what it would write (exit 1)."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Write what is made from the sources.")
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="write the files into the working tree")
     mode.add_argument("--check", action="store_true", help="exit 1 if one of them is not up to date")
@@ -246,13 +249,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     stale = 0
-    for name, make in FILES.items():
+    for name, make in files.items():
         path = arguments.root / name
         if arguments.write:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(make(), encoding="utf-8")
         elif not path.is_file() or path.read_text(encoding="utf-8") != make():
-            print(f"{name} is not up to date; run python -m energyd.settings_docs --write", file=sys.stderr)
+            print(f"{name} is not up to date; run python -m {module} --write", file=sys.stderr)
             stale = 1
     return stale or EXIT_OK
 

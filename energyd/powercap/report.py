@@ -16,13 +16,17 @@ from energyd.units import UJ_PER_J
 COLUMNS = ("ZONE", "PACKAGE", "DIE", "SOURCE", "RANGE", "MAX POWER", "READABLE", "USE")
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="energyd zones", description="List the RAPL zones of this machine.")
+    result.add_argument("--sysfs-root", default="/sys", metavar="DIR", help="what is mounted as /sys (default: %(default)s)")
+    result.add_argument("--procfs-root", default="/proc", metavar="DIR", help="what is mounted as /proc (default: %(default)s)")
+    result.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    return result
+
+
 def main(argv: Sequence[str]) -> int:
     """`energyd zones [--sysfs-root DIR] [--procfs-root DIR] [--json]`; 0, or 111 when there is no zone."""
-    parser = argparse.ArgumentParser(prog="energyd zones", description="List the RAPL zones of this machine.")
-    parser.add_argument("--sysfs-root", default="/sys", metavar="DIR", help="what is mounted as /sys (default: %(default)s)")
-    parser.add_argument("--procfs-root", default="/proc", metavar="DIR", help="what is mounted as /proc (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     root = f"{options.sysfs_root.rstrip('/')}/class/powercap"
     zones = discover(root, cpu_vendor(options.procfs_root))
     advice = explain(zones, root, options.procfs_root)
