@@ -1,5 +1,6 @@
 """The table of settings, the Config, the shipped files and the code agree."""
 
+import ast
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from energyd import settings, settings_docs
 from energyd.config import Config, Meter
 from energyd.export.catalogue import CATALOGUE
 from energyd.settingchecks import OWN_LABELS
+from energyd.settingtypes import Reserved
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,3 +194,40 @@ def test_what_the_schema_accepts_the_loader_accepts(load, value):
 def test_what_the_schema_refuses_the_loader_refuses(refused, value):
     assert not valid(SCHEMA, value)
     refused(json.dumps(value))
+
+
+OURS = (
+    "config",
+    "configbuild",
+    "configfile",
+    "configtree",
+    "environment",
+    "settingchecks",
+    "settings",
+    "settings_docs",
+    "settingtypes",
+)
+
+
+def attributes_read():
+    """`a.b` for every attribute b read of a name or attribute a in the sources, those of the configuration left out."""
+    for path in [*(ROOT / "energyd").rglob("*.py"), *(ROOT / "workers").glob("*.py")]:
+        if path.stem in OURS and path.parent == ROOT / "energyd":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                holder = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+                yield f"{holder}.{node.attr}"
+
+
+HOLDERS = {"": ("config",), "meters[]": ("meter",), "metrics.push[]": ("target", "push", "settings")}
+"""What the sources call an item of a list."""
+
+
+def test_a_setting_that_is_offered_is_read_by_something():
+    read = set(attributes_read())
+    for row in settings.SETTINGS:
+        section, _, leaf = row.key.rpartition(".")
+        holders = HOLDERS.get(section, (section,))
+        found = any(f"{holder}.{row.field or leaf}" in read for holder in holders) or row.key == "metrics.push[].enabled"
+        assert found or isinstance(row.type, Reserved), f"nothing reads {row.key}: make it Reserved until something does"
