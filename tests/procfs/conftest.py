@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from procworld import ProcWorld
+from procworld import Children, ProcWorld
 
 
 @pytest.fixture
@@ -13,26 +13,6 @@ def world(tmp_path: Path) -> ProcWorld:
     root = tmp_path / "proc"
     root.mkdir()
     return ProcWorld(root)
-
-
-class Children:
-    def __init__(self) -> None:
-        self.pids: list[int] = []
-
-    def fork(self, work: Callable[[], object]) -> int:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                work()
-            finally:
-                os._exit(0)
-        self.pids.append(pid)
-        return pid
-
-    def end(self, pid: int) -> None:
-        self.pids.remove(pid)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 @pytest.fixture

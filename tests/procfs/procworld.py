@@ -1,5 +1,8 @@
 """A procfs of one's own: directories of processes that a test writes, and clocks that it sets by hand."""
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +78,25 @@ class ProcWorld:
             for kind, _, (consumer, pid, _, cpu_ns, _), status in samples
             if kind == PROCESS
         ]
+
+
+class Children:
+    """Real processes, each killed and reaped at the latest when the test ends."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+
+    def fork(self, work: Callable[[], object]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                work()
+            finally:
+                os._exit(0)
+        self.pids.append(pid)
+        return pid
+
+    def end(self, pid: int) -> None:
+        self.pids.remove(pid)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

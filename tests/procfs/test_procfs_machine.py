@@ -1,18 +1,27 @@
 """The whole of a scan, on this machine and on a tree of another PID namespace."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from procworld import ProcWorld
+from procworld import Children, ProcWorld
 
 from energyd.procfs.clocks import GONE, clock_id, clocks_reach, read_clock, read_clocks
 from energyd.procfs.machine import KEYFRAME_NS, Machine
 from energyd.procfs.stat import NS_PER_TICK
 from energyd.samples import CONTROL, CPU_MODES, HOST_CPU, HOST_MEMORY, PROCESS
 from energyd.samples import GONE as GONE_STATUS
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
 
 needs_clocks = pytest.mark.skipif(not clocks_reach("/proc"), reason="this /proc is of another PID namespace")
 
@@ -109,15 +118,49 @@ def test_keyframes_come_every_30_s_and_memory_every_second(world: ProcWorld) -> 
 
 
 @needs_clocks
-def test_the_clock_of_a_process_answers_until_it_is_reaped_and_those_of_threads_never(
-    sleeper: Callable[[], int], end: Callable[[int], None]
-) -> None:
+def test_an_exec_of_a_real_process_gives_it_a_new_label(world: ProcWorld, children: Children) -> None:
+    reading, writing = os.pipe()
+
+    def become_sleep() -> None:
+        os.read(reading, 1)
+        os.execvp("sleep", ["sleep", "60"])
+
+    machine = Machine("/proc", "/sys", 500_000_000, world.sink)
+    machine.scan()
+    pid = children.fork(become_sleep)
+    machine.scan()
+    os.write(writing, b"!")
+    os.close(reading)
+    os.close(writing)
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n")
+    machine.scan()
+    names = [(entry["comm"], entry["argv"], entry["start_ticks"]) for entry in world.labels.values() if entry.get("pid") == pid]
+    assert len(names) == 2
+    assert names[1][:2] == ("sleep", ["sleep", "60"])
+    assert names[0][0] != "sleep"
+    assert names[0][2] == names[1][2]
+    machine.close()
+
+
+@needs_clocks
+def test_the_clock_of_a_process_answers_until_it_is_reaped(sleeper: Callable[[], int], end: Callable[[int], None]) -> None:
     pid = sleeper()
-    assert read_clock(clock_id(pid)) >= 0
     before, own = read_clocks([clock_id(pid), clock_id(os.getpid())])
     assert own > before >= 0
     end(pid)
     assert read_clocks([clock_id(os.getpid()), clock_id(pid)])[1] == GONE
+
+
+@needs_clocks
+def test_the_id_of_a_thread_is_not_taken_for_a_process() -> None:
+    started, finished = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: (started.set(), finished.wait()))
+    thread.start()
+    started.wait()
+    assert thread.native_id is not None
+    assert read_clock(clock_id(thread.native_id)) == GONE
+    finished.set()
+    thread.join()
 
 
 def test_clocks_reach_only_the_procfs_that_knows_us_under_our_own_pid(world: ProcWorld) -> None:
