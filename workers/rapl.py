@@ -40,7 +40,7 @@ class RaplReader:
         self.logger = log.setup("energyd.rapl", config.log.level, config.log.format)
         self.faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
         self.sensor = Sensor(config.powercap_root, "" if simulated else cpu_vendor(config.procfs_root), CLOCK.mono_ns)
-        self.counts: Counter[int] = Counter()  # index into COUNTERS -> how many
+        self.counts = [0] * len(COUNTERS[RAPL.name])
         self.errors: Counter[str] = Counter()  # text -> how often
         self.next_tell_ns = 0
         change = self.sensor.rescan()
@@ -49,7 +49,7 @@ class RaplReader:
 
     def capacity_needed(self) -> int:
         zones = sum(zone.used for zone in self.sensor.zones)
-        return capacity_for(self.config.energy.rate_hz * (zones + 1) + len(COUNTERS[RAPL.name]))
+        return capacity_for(self.config.energy.rate_hz * (zones + 1) + len(self.counts))
 
     def open_ring(self) -> None:
         self.numbers: dict[str, int] = {}  # of zones and of error texts
@@ -87,7 +87,7 @@ class RaplReader:
 
     def tell(self, now_ns: int) -> None:
         """Put into the ring which counters and errors have changed."""
-        values = {(COUNTER, index): value for index, value in self.counts.items()}
+        values = {(COUNTER, index): value for index, value in enumerate(self.counts)}
         values |= {(ERROR, self.numbers[text]): value for text, value in self.errors.items() if text in self.numbers}
         for (kind, which), value in values.items() - self.told.items():
             self.writer.service(kind, now_ns, which, value)

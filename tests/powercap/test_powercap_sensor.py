@@ -72,7 +72,7 @@ def sensor(root, clock, kernel):
 
 
 def values(sensor):
-    return {reading.zone.name: (reading.status, reading.energy_uj) for reading in sensor.sweep()}
+    return {zone.name: (status, energy_uj) for zone, status, energy_uj, _mono_ns, _read_ns in sensor.sweep()}
 
 
 def names(zones):
@@ -114,8 +114,8 @@ def test_every_reading_has_the_time_of_its_own_read(sensor, clock):
 
     readings = sensor.sweep()
 
-    assert [reading.mono_ns - before_ns for reading in readings] == [15, 25, 35]
-    assert [reading.read_ns for reading in readings] == [10, 10, 10]
+    assert [mono_ns - before_ns for *_, mono_ns, _read_ns in readings] == [15, 25, 35]
+    assert [read_ns for *_, read_ns in readings] == [10, 10, 10]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENODATA, errno.EIO])
