@@ -24,7 +24,7 @@ IDLE_W: Final = "8"
 W_PER_CPU: Final = "6"
 # of a package's power: what its inner zones show, what its memory draws beside it
 _SHARES: Final = {"core": Decimal("0.6"), "uncore": Decimal("0.05"), "dram": Decimal("0.12")}
-_PLATFORM_W: Final = 5  # psys holds the packages, their memory and this
+PLATFORM_UW: Final = 5 * UW_PER_W  # psys holds the packages, their memory and this
 _BUSY_FIELDS: Final = (1, 2, 3, 6, 7)  # user nice system irq softirq of the first line of /proc/stat (proc(5))
 
 
@@ -69,7 +69,7 @@ def _microwatts(text: str) -> int:
     return _number(text, UW_PER_W, "power in watts")
 
 
-def powers_uw(text: str, zones: Sequence[Zone]) -> list[int]:
+def powers_uw(text: str, zones: Sequence[Zone], platform_uw: int = PLATFORM_UW) -> list[int]:
     """`WATTS[,ZONE=WATTS...]` as microwatts by zone: named by its own name, by its domain, or derived. Raises ConfigError."""
     first, *rest = text.split(",")
     named = {"package": _microwatts(first)}
@@ -86,7 +86,7 @@ def powers_uw(text: str, zones: Sequence[Zone]) -> list[int]:
             return int(of(package, "package", package) * _SHARES[domain])
         packages = sorted({zone.package for zone in zones if zone.domain == "package"})
         parts = sum(of(each, "package", each) + of(f"{each}/dram", "dram", each) for each in packages)
-        return parts + _PLATFORM_W * UW_PER_W
+        return parts + platform_uw
 
     return [of(zone.name, zone.domain, zone.package) for zone in zones]
 
@@ -181,9 +181,6 @@ def profile(text: str, zones: Sequence[Zone], procfs_root: str) -> Profile:
         idle_w, _, cpu_w = (rest or f"{IDLE_W},{W_PER_CPU}").partition(",")
         packages = sum(zone.domain == "package" for zone in zones)
         idle = powers_uw(idle_w, zones)
-        busy = [
-            power // packages if zone.domain != "psys" else power
-            for zone, power in zip(zones, powers_uw(cpu_w, zones), strict=True)
-        ]
+        busy = [power // packages for power in powers_uw(cpu_w, zones, platform_uw=0)]
         return Load(idle, busy, procfs_root)
     raise ConfigError(f"power is `constant:W`, `load` or `steps:FILE`, not {text!r}")

@@ -8,7 +8,8 @@ A counter's file always holds one whole number: fifteen digits and a newline are
 mapping, replaced by one store, and never truncated. The tree stays when the simulator ends, and the next one goes on from it.
 
 Truth events: `start` and `energy`, both with mono_ns (CLOCK_MONOTONIC), energy_uj (by zone, unwrapped, since the first start on
-this truth file) and raw_uj (by zone, as the file showed it at that instant); `start` adds range_uj.
+this truth file) and raw_uj (by zone, as the file showed it at that instant); `start` adds range_uj. What a killed simulator had
+shown but not yet told is told by the next one, as long as a range holds the energy of 100 ms.
 """
 
 import argparse

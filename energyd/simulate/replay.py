@@ -11,7 +11,7 @@ from energyd.errors import EnvironmentFault
 from energyd.service import log
 from energyd.service.clock import SYSTEM_CLOCK
 from energyd.service.stop import Stop
-from energyd.simulate.frames import HISTORIQUE, STANDARD, Mode, with_even_parity
+from energyd.simulate.frames import HISTORIQUE, STANDARD, Mode, split_groups, verifies, with_even_parity
 from energyd.simulate.line import Line, Pace
 from energyd.units import NS_PER_S
 
@@ -21,9 +21,9 @@ DRAIN_NS = 2 * NS_PER_S
 
 
 def mode_of(capture: bytes) -> Mode:
-    """Standard captures hold tabulators; historique ones none, but for line noise."""
-    low = bytes(byte & 0x7F for byte in capture)
-    return STANDARD if low.count(STANDARD.separator) > low.count(HISTORIQUE.separator) // 4 else HISTORIQUE
+    """The mode in which more of the groups verify."""
+    groups = split_groups(bytes(byte & 0x7F for byte in capture))
+    return max((HISTORIQUE, STANDARD), key=lambda mode: sum(verifies(group, mode) for group in groups))
 
 
 def has_parity(capture: bytes) -> bool:
