@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from energyd.aggregate.snapshot import Host, Process, Processes, Snapshot
-from energyd.export.catalogue import FLOAT, Family
 from energyd.export.collect import collect
+from energyd.export.metric import FLOAT, Family
 from energyd.export.render import Renderer
 
 ROUNDS = 15

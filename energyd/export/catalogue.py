@@ -7,89 +7,57 @@ Law: each microjoule and each watt-hour increments exactly one series of a famil
 counts the same energy a second time (zones inside zones, phases of a total, registers of another scope) is another family.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-COUNTER: Final = "counter"
-GAUGE: Final = "gauge"
-INFO: Final = "info"
-HISTOGRAM: Final = "histogram"
-
-FLOAT: Final = -1
-"""`decimals` of a metric whose values are floats; all others are integers in units of 10**-decimals."""
-
-LabelValues = tuple[str, ...]
-
-UJ: Final = 6
-NS: Final = 9
-
-
-class Metric(NamedTuple):
-    """`name` as a sample bears it, `unit` its suffix ('' = none), `bound` how many series there can be.
-
-    Values are integers that count 10**-decimals of the unit (joules arrive as microjoules: 6, seconds as nanoseconds: 9) and
-    are written exactly, or floats where `decimals` is FLOAT.
-    """
-
-    name: str
-    type: str
-    unit: str
-    help: str
-    labels: tuple[str, ...]
-    bound: str
-    decimals: int = 0
-
-    @property
-    def family(self) -> str:
-        """The name in OpenMetrics metadata: without the suffix that belongs to the type."""
-        suffix = {COUNTER: "_total", INFO: "_info"}.get(self.type, "")
-        return self.name.removesuffix(suffix)
-
-
-class Family(NamedTuple):
-    """The series of one metric in column form: `labels[i]` are the label values of `values[i]`, in the metric's order.
-
-    Neither list may be changed once it has been rendered.
-    """
-
-    metric: Metric
-    labels: Sequence[LabelValues]
-    values: Sequence[float]  # integers unless metric.decimals is FLOAT
-
-
-def _counter(name: str, unit: str, text: str, labels: tuple[str, ...], bound: str, decimals: int = 0) -> Metric:
-    return Metric(name, COUNTER, unit, text, labels, bound, decimals)
-
-
-def _gauge(name: str, unit: str, text: str, labels: tuple[str, ...], bound: str, decimals: int = 0) -> Metric:
-    return Metric(name, GAUGE, unit, text, labels, bound, decimals)
-
+from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
 _PROCESS = ("pid", "comm", "cgroup", "uid")
 _PROCESSES = "usage.top + 1"
 
 BUILD_INFO = Metric("energyd_build_info", INFO, "", "The version of energyd that answers.", ("version",), "1")
-SNAPSHOT_TIME = _gauge(
+SNAPSHOT_TIME = gauge(
     "energyd_snapshot_timestamp_seconds", "seconds", "Unix time of the instant that all these values belong to.", (), "1", NS
 )
 
-HOST_ENERGY = _counter(
+HOST_ENERGY = counter(
     "energyd_host_energy_joules_total", "joules", "Energy that the machine has used, as its source sees it.", ("source",), "1", UJ
 )
-HOST_POWER = _gauge("energyd_host_power_watts", "watts", "Power of the machine over the last second.", ("source",), "1", FLOAT)
-HOST_CPU = _counter(
+HOST_POWER = gauge("energyd_host_power_watts", "watts", "Power of the machine over the last second.", ("source",), "1", FLOAT)
+HOST_WINDOW_QUANTILE = gauge(
+    "energyd_host_window_power_quantile_watts",
+    "watts",
+    "Power that the machine did not exceed in this fraction of the seconds of a sliding window.",
+    ("window", "fraction", "source"),
+    "20",
+    FLOAT,
+)
+HOST_WINDOW_MEAN = gauge(
+    "energyd_host_window_power_mean_watts", "watts", "Mean power of the machine over the window.", ("window", "source"), "5", FLOAT
+)
+HOST_WINDOW_MAX = gauge(
+    "energyd_host_window_power_max_watts",
+    "watts",
+    "Highest power of the machine in a second of the window.",
+    ("window", "source"),
+    "5",
+    FLOAT,
+)
+HOST_WINDOW_MEASURED = gauge(
+    "energyd_host_window_measured_seconds", "seconds", "How much of the window has been measured.", ("window",), "5"
+)
+HOST_CPU = counter(
     "energyd_host_cpu_seconds_total", "seconds", "CPU time of the machine by mode, from /proc/stat.", ("mode",), "8", NS
 )
-HOST_BUSY_CPU = _counter(
+HOST_BUSY_CPU = counter(
     "energyd_host_busy_cpu_seconds_total", "seconds", "CPU time of all tasks, those that have ended included.", (), "1", NS
 )
-EXITED_CPU = _counter(
+EXITED_CPU = counter(
     "energyd_exited_cpu_seconds_total", "seconds", "CPU time of tasks that ended before a sample could name them.", (), "1", NS
 )
-HOST_MEMORY = _gauge("energyd_host_memory_bytes", "bytes", "Memory of the machine by field of /proc/meminfo.", ("field",), "7")
+HOST_MEMORY = gauge("energyd_host_memory_bytes", "bytes", "Memory of the machine by field of /proc/meminfo.", ("field",), "7")
 
-ZONE_ENERGY = _counter(
+ZONE_ENERGY = counter(
     "energyd_zone_energy_joules_total",
     "joules",
     "Energy of the zones that together make up the machine: packages and memory.",
@@ -97,10 +65,10 @@ ZONE_ENERGY = _counter(
     "additive zones",
     UJ,
 )
-ZONE_POWER = _gauge(
+ZONE_POWER = gauge(
     "energyd_zone_power_watts", "watts", "Power of the additive zones over the last second.", _ZONE, "additive zones", FLOAT
 )
-SUBZONE_ENERGY = _counter(
+SUBZONE_ENERGY = counter(
     "energyd_subzone_energy_joules_total",
     "joules",
     "Energy of zones that lie inside or around others (core, uncore, psys): never add these to a zone.",
@@ -108,7 +76,7 @@ SUBZONE_ENERGY = _counter(
     "other zones",
     UJ,
 )
-SUBZONE_POWER = _gauge(
+SUBZONE_POWER = gauge(
     "energyd_subzone_power_watts",
     "watts",
     "Power over the last second of zones that lie inside or around others.",
@@ -116,12 +84,12 @@ SUBZONE_POWER = _gauge(
     "other zones",
     FLOAT,
 )
-ZONE_READABLE = _gauge("energyd_zone_readable", "", "1 while the counter of the zone can be read.", ("zone",), "zones")
-ZONE_RESETS = _counter(
+ZONE_READABLE = gauge("energyd_zone_readable", "", "1 while the counter of the zone can be read.", ("zone",), "zones")
+ZONE_RESETS = counter(
     "energyd_zone_resets_total", "", "Times that the counter of the zone fell without having wrapped.", ("zone",), "zones"
 )
 
-ATTRIBUTED_ENERGY = _counter(
+ATTRIBUTED_ENERGY = counter(
     "energyd_attributed_energy_joules_total",
     "joules",
     "Energy of a zone by who used it: living processes, exited tasks, the idle machine, nobody known.",
@@ -129,7 +97,7 @@ ATTRIBUTED_ENERGY = _counter(
     "4 x additive zones",
     UJ,
 )
-ATTRIBUTION_PENDING = _gauge(
+ATTRIBUTION_PENDING = gauge(
     "energyd_attribution_pending_joules",
     "joules",
     "Energy that is measured but not shared out yet, because the usage samples around it are still to come.",
@@ -137,7 +105,7 @@ ATTRIBUTION_PENDING = _gauge(
     "additive zones",
     UJ,
 )
-ATTRIBUTION_ERROR = _gauge(
+ATTRIBUTION_ERROR = gauge(
     "energyd_attribution_error_joules",
     "joules",
     "Measured energy minus its parts and what is pending: anything but 0 is a defect of energyd.",
@@ -146,7 +114,7 @@ ATTRIBUTION_ERROR = _gauge(
     UJ,
 )
 
-PROCESS_ENERGY = _counter(
+PROCESS_ENERGY = counter(
     "energyd_process_energy_joules_total",
     "joules",
     "Energy of the processes that use most, each since it became visible; comm=other without pid is everybody else.",
@@ -154,10 +122,10 @@ PROCESS_ENERGY = _counter(
     _PROCESSES,
     UJ,
 )
-PROCESS_POWER = _gauge(
+PROCESS_POWER = gauge(
     "energyd_process_power_watts", "watts", "Power of the processes that use most.", (*_PROCESS, "source"), _PROCESSES, FLOAT
 )
-PROCESS_CPU = _counter(
+PROCESS_CPU = counter(
     "energyd_process_cpu_seconds_total",
     "seconds",
     "CPU time of the same processes, all threads, each since it became visible.",
@@ -165,7 +133,7 @@ PROCESS_CPU = _counter(
     _PROCESSES,
     NS,
 )
-PROCESS_GONE_ENERGY = _counter(
+PROCESS_GONE_ENERGY = counter(
     "energyd_process_gone_energy_joules_total",
     "joules",
     "Energy of processes that were visible and have ended: what their vanished series had counted.",
@@ -173,10 +141,10 @@ PROCESS_GONE_ENERGY = _counter(
     "1",
     UJ,
 )
-PROCESS_GONE_CPU = _counter(
+PROCESS_GONE_CPU = counter(
     "energyd_process_gone_cpu_seconds_total", "seconds", "CPU time of processes that were visible and have ended.", (), "1", NS
 )
-PROCESSES = _gauge("energyd_processes", "", "Processes alive.", (), "1")
+PROCESSES = gauge("energyd_processes", "", "Processes alive.", (), "1")
 
 METER_INFO = Metric(
     "energyd_meter_info",
@@ -195,31 +163,31 @@ METER_TARIFF_INFO = Metric(
     "meters",
 )
 _REGISTER = ("meter", "register", "direction", "source")
-METER_ENERGY = _counter(
+METER_ENERGY = counter(
     "energyd_meter_energy_watthours_total",
     "watthours",
     "Active energy by register of the supplier's tariff, and what was injected: their sum per direction is the meter's total.",
     _REGISTER,
     "11 x meters",
 )
-METER_ALL_TARIFFS_ENERGY = _counter(
+METER_ALL_TARIFFS_ENERGY = counter(
     "energyd_meter_all_tariffs_energy_watthours_total",
     "watthours",
     "Active energy drawn in all tariffs together, where the meter says it (EAST).",
     _REGISTER,
     "meters",
 )
-METER_DISTRIBUTOR_ENERGY = _counter(
+METER_DISTRIBUTOR_ENERGY = counter(
     "energyd_meter_distributor_energy_watthours_total",
     "watthours",
     "The same energy by register of the distributor's tariff.",
     _REGISTER,
     "4 x meters",
 )
-METER_REACTIVE_ENERGY = _counter(
+METER_REACTIVE_ENERGY = counter(
     "energyd_meter_reactive_energy_varhours_total", "varhours", "Reactive energy by quadrant.", ("meter", "quadrant"), "4 x meters"
 )
-METER_FLUID = _counter(
+METER_FLUID = counter(
     "energyd_meter_fluid_cubic_meters_total",
     "cubic_meters",
     "Gas or water that the meter passes on (GAZ, AUTRE).",
@@ -227,157 +195,180 @@ METER_FLUID = _counter(
     "2 x meters",
     2,
 )
-METER_RESETS = _counter("energyd_meter_resets_total", "", "Times that a register of the same meter fell.", ("meter",), "meters")
-METER_APPARENT_POWER = _gauge(
+METER_RESETS = counter("energyd_meter_resets_total", "", "Times that a register of the same meter fell.", ("meter",), "meters")
+METER_APPARENT_POWER = gauge(
     "energyd_meter_apparent_power_voltamperes",
     "voltamperes",
     "Apparent power of all phases together.",
     ("meter", "direction", "source"),
     "2 x meters",
 )
-METER_PHASE_APPARENT_POWER = _gauge(
+METER_PHASE_APPARENT_POWER = gauge(
     "energyd_meter_phase_apparent_power_voltamperes",
     "voltamperes",
     "Apparent power drawn on one phase.",
     ("meter", "phase", "source"),
     "3 x meters",
 )
-METER_MAX_APPARENT_POWER = _gauge(
+METER_MAX_APPARENT_POWER = gauge(
     "energyd_meter_max_apparent_power_voltamperes",
     "voltamperes",
     "Highest apparent power of the day, all phases together.",
     ("meter", "direction", "day"),
     "4 x meters",
 )
-METER_PHASE_MAX_APPARENT_POWER = _gauge(
+METER_PHASE_MAX_APPARENT_POWER = gauge(
     "energyd_meter_phase_max_apparent_power_voltamperes",
     "voltamperes",
     "Highest apparent power drawn on one phase in the day.",
     ("meter", "phase", "day"),
     "6 x meters",
 )
-METER_MAX_POWER = _gauge(
+METER_WINDOW_QUANTILE = gauge(
+    "energyd_meter_window_apparent_power_quantile_voltamperes",
+    "voltamperes",
+    "Apparent power not exceeded in this fraction of the seconds of a sliding window.",
+    ("meter", "window", "fraction", "source"),
+    "20 x meters",
+    FLOAT,
+)
+METER_WINDOW_MEAN = gauge(
+    "energyd_meter_window_apparent_power_mean_voltamperes",
+    "voltamperes",
+    "Mean apparent power over the window.",
+    ("meter", "window", "source"),
+    "5 x meters",
+    FLOAT,
+)
+METER_WINDOW_MAX = gauge(
+    "energyd_meter_window_apparent_power_max_voltamperes",
+    "voltamperes",
+    "Highest apparent power in a second of the window.",
+    ("meter", "window", "source"),
+    "5 x meters",
+    FLOAT,
+)
+METER_WINDOW_MEASURED = gauge(
+    "energyd_meter_window_measured_seconds",
+    "seconds",
+    "How much of the window has been measured.",
+    ("meter", "window"),
+    "5 x meters",
+)
+METER_MAX_POWER = gauge(
     "energyd_meter_max_power_watts",
     "watts",
     "PMAX as a three-phase meter sends it: watts by its specification, volt-amperes of the day before on a Linky.",
     ("meter",),
     "meters",
 )
-METER_LOAD_CURVE = _gauge(
+METER_LOAD_CURVE = gauge(
     "energyd_meter_load_curve_watts",
     "watts",
     "Mean power over one point of the meter's load curve.",
     ("meter", "direction", "point"),
     "4 x meters",
 )
-METER_CURRENT = _gauge(
-    "energyd_meter_current_amperes", "amperes", "Current of a phase.", ("meter", "phase", "source"), "3 x meters"
-)
-METER_MAX_CURRENT = _gauge(
+METER_CURRENT = gauge("energyd_meter_current_amperes", "amperes", "Current of a phase.", ("meter", "phase", "source"), "3 x meters")
+METER_MAX_CURRENT = gauge(
     "energyd_meter_max_current_amperes", "amperes", "Highest current of a phase.", ("meter", "phase"), "3 x meters"
 )
-METER_OVERLOAD_CURRENT = _gauge(
+METER_OVERLOAD_CURRENT = gauge(
     "energyd_meter_overload_current_amperes",
     "amperes",
     "Current of a phase when the meter last warned of an overload.",
     ("meter", "phase"),
     "3 x meters",
 )
-METER_VOLTAGE = _gauge("energyd_meter_voltage_volts", "volts", "Voltage of a phase.", ("meter", "phase", "source"), "3 x meters")
-METER_MEAN_VOLTAGE = _gauge(
+METER_VOLTAGE = gauge("energyd_meter_voltage_volts", "volts", "Voltage of a phase.", ("meter", "phase", "source"), "3 x meters")
+METER_MEAN_VOLTAGE = gauge(
     "energyd_meter_mean_voltage_volts", "volts", "Mean voltage of a phase over ten minutes.", ("meter", "phase"), "3 x meters"
 )
-METER_SUBSCRIBED_POWER = _gauge(
+METER_SUBSCRIBED_POWER = gauge(
     "energyd_meter_subscribed_apparent_power_voltamperes",
     "voltamperes",
     "Apparent power of the contract (PREF).",
     ("meter",),
     "meters",
 )
-METER_SUBSCRIBED_CURRENT = _gauge(
+METER_SUBSCRIBED_CURRENT = gauge(
     "energyd_meter_subscribed_current_amperes", "amperes", "Current of the contract (ISOUSC).", ("meter",), "meters"
 )
-METER_CUTOFF_POWER = _gauge(
+METER_CUTOFF_POWER = gauge(
     "energyd_meter_cutoff_apparent_power_voltamperes",
     "voltamperes",
     "Apparent power at which the meter cuts off (PCOUP).",
     ("meter",),
     "meters",
 )
-METER_EJP_NOTICE = _gauge(
+METER_EJP_NOTICE = gauge(
     "energyd_meter_ejp_notice_seconds", "seconds", "Notice before the mobile peak begins (PEJP).", ("meter",), "meters"
 )
-METER_CLOCK = _gauge(
-    "energyd_meter_clock_timestamp_seconds", "seconds", "Unix time by the meter's own clock.", ("meter",), "meters"
-)
-METER_TARIFF_INDEX = _gauge(
+METER_CLOCK = gauge("energyd_meter_clock_timestamp_seconds", "seconds", "Unix time by the meter's own clock.", ("meter",), "meters")
+METER_TARIFF_INDEX = gauge(
     "energyd_meter_tariff_index", "", "Number of the register that counts now (NTARF).", ("meter",), "meters"
 )
-METER_DAY_INDEX = _gauge(
+METER_DAY_INDEX = gauge(
     "energyd_meter_day_index", "", "Number of the day in the supplier's calendar.", ("meter", "day"), "2 x meters"
 )
-METER_STATUS = _gauge("energyd_meter_status_register", "", "The status register as a number (STGE).", ("meter",), "meters")
-METER_RELAYS = _gauge(
+METER_STATUS = gauge("energyd_meter_status_register", "", "The status register as a number (STGE).", ("meter",), "meters")
+METER_RELAYS = gauge(
     "energyd_meter_relay_mask", "", "The relays as a number: bit k-1 is set while relay k is closed.", ("meter",), "meters"
 )
-METER_ABSENT_PHASES = _gauge(
+METER_ABSENT_PHASES = gauge(
     "energyd_meter_absent_phase_mask", "", "Bit n is set while phase n has no voltage (PPOT).", ("meter",), "meters"
 )
-METER_LINK_UP = _gauge("energyd_meter_link_up", "", "1 while the meter is heard.", ("meter",), "meters")
-METER_LAST_GROUP_AGE = _gauge(
+METER_LINK_UP = gauge("energyd_meter_link_up", "", "1 while the meter is heard.", ("meter",), "meters")
+METER_LAST_GROUP_AGE = gauge(
     "energyd_meter_last_group_age_seconds", "seconds", "Time since the last good group of the meter.", ("meter",), "meters", NS
 )
-METER_GROUPS = _counter(
+METER_GROUPS = counter(
     "energyd_meter_groups_total", "", "Groups received from the meter by what came of them.", ("meter", "result"), "6 x meters"
 )
-METER_FRAMES = _counter("energyd_meter_frames_total", "", "Frames received from the meter.", ("meter",), "meters")
-METER_BYTES = _counter("energyd_meter_received_bytes_total", "bytes", "Bytes received from the meter.", ("meter",), "meters")
-METER_INTERRUPTIONS = _counter("energyd_meter_interruptions_total", "", "Frames that the meter broke off.", ("meter",), "meters")
-METER_RESYNCHRONISATIONS = _counter(
+METER_FRAMES = counter("energyd_meter_frames_total", "", "Frames received from the meter.", ("meter",), "meters")
+METER_BYTES = counter("energyd_meter_received_bytes_total", "bytes", "Bytes received from the meter.", ("meter",), "meters")
+METER_INTERRUPTIONS = counter("energyd_meter_interruptions_total", "", "Frames that the meter broke off.", ("meter",), "meters")
+METER_RESYNCHRONISATIONS = counter(
     "energyd_meter_resynchronisations_total", "", "Times that the start of a frame had to be found again.", ("meter",), "meters"
 )
-METER_REOPENINGS = _counter(
+METER_REOPENINGS = counter(
     "energyd_meter_reopenings_total", "", "Times that the device was opened again after a fault.", ("meter",), "meters"
 )
 
-RING_SAMPLES = _counter("energyd_ring_samples_total", "", "Samples taken over from the ring.", ("ring",), "rings")
-RING_OVERRUNS = _counter("energyd_ring_overruns_total", "", "Samples overwritten before they were taken over.", ("ring",), "rings")
-RING_REFUSED = _counter(
+RING_SAMPLES = counter("energyd_ring_samples_total", "", "Samples taken over from the ring.", ("ring",), "rings")
+RING_OVERRUNS = counter("energyd_ring_overruns_total", "", "Samples overwritten before they were taken over.", ("ring",), "rings")
+RING_REFUSED = counter(
     "energyd_ring_refused_total", "", "Samples refused because they were torn, stale or never finished.", ("ring",), "rings"
 )
-RING_HEARTBEAT_AGE = _gauge(
+RING_HEARTBEAT_AGE = gauge(
     "energyd_ring_heartbeat_age_seconds", "seconds", "Time since the reader process showed itself.", ("ring",), "rings", NS
 )
-READER_SWEEPS = _counter("energyd_reader_sweeps_total", "", "Sweeps over all energy counters.", ("ring",), "rings")
-READER_SCANS = _counter("energyd_reader_scans_total", "", "Scans over all processes.", ("ring",), "rings")
-READER_MISSED_TICKS = _counter(
+READER_SWEEPS = counter("energyd_reader_sweeps_total", "", "Sweeps over all energy counters.", ("ring",), "rings")
+READER_SCANS = counter("energyd_reader_scans_total", "", "Scans over all processes.", ("ring",), "rings")
+READER_MISSED_TICKS = counter(
     "energyd_reader_missed_ticks_total", "", "Ticks that came too late and were skipped.", ("ring",), "rings"
 )
-READER_READ_ERRORS = _counter("energyd_reader_read_errors_total", "", "Reads of a counter that failed.", ("ring",), "rings")
-READER_ZONES_APPEARED = _counter("energyd_reader_zones_appeared_total", "", "Zones that have appeared.", ("ring",), "rings")
-READER_ZONES_VANISHED = _counter("energyd_reader_zones_vanished_total", "", "Zones that have vanished.", ("ring",), "rings")
-READER_BORN = _counter("energyd_reader_processes_born_total", "", "Processes seen for the first time.", ("ring",), "rings")
-READER_GONE = _counter("energyd_reader_processes_gone_total", "", "Processes that have ended.", ("ring",), "rings")
+READER_READ_ERRORS = counter("energyd_reader_read_errors_total", "", "Reads of a counter that failed.", ("ring",), "rings")
+READER_ZONES_APPEARED = counter("energyd_reader_zones_appeared_total", "", "Zones that have appeared.", ("ring",), "rings")
+READER_ZONES_VANISHED = counter("energyd_reader_zones_vanished_total", "", "Zones that have vanished.", ("ring",), "rings")
+READER_BORN = counter("energyd_reader_processes_born_total", "", "Processes seen for the first time.", ("ring",), "rings")
+READER_GONE = counter("energyd_reader_processes_gone_total", "", "Processes that have ended.", ("ring",), "rings")
 
-PUSH_SAMPLES = _counter(
-    "energyd_push_samples_total", "", "Samples that the receiver has acknowledged.", ("target",), "push targets"
-)
-PUSH_BATCHES = _counter(
-    "energyd_push_batches_total", "", "Batches that the receiver has acknowledged.", ("target",), "push targets"
-)
-PUSH_BYTES = _counter(
+PUSH_SAMPLES = counter("energyd_push_samples_total", "", "Samples that the receiver has acknowledged.", ("target",), "push targets")
+PUSH_BATCHES = counter("energyd_push_batches_total", "", "Batches that the receiver has acknowledged.", ("target",), "push targets")
+PUSH_BYTES = counter(
     "energyd_push_bytes_total", "bytes", "Compressed bytes that the receiver has acknowledged.", ("target",), "push targets"
 )
-PUSH_FAILURES = _counter("energyd_push_failures_total", "", "Attempts to send a batch that failed.", ("target",), "push targets")
-PUSH_DROPPED = _counter(
+PUSH_FAILURES = counter("energyd_push_failures_total", "", "Attempts to send a batch that failed.", ("target",), "push targets")
+PUSH_DROPPED = counter(
     "energyd_push_dropped_batches_total",
     "",
     "Batches given up: queue_full for want of room, refused by the receiver, clock not set yet.",
     ("target", "reason"),
     "3 x push targets",
 )
-PUSH_QUEUE = _gauge("energyd_push_queue_batches", "", "Batches that wait to be sent.", ("target",), "push targets")
-PUSH_LAST_SUCCESS = _gauge(
+PUSH_QUEUE = gauge("energyd_push_queue_batches", "", "Batches that wait to be sent.", ("target",), "push targets")
+PUSH_LAST_SUCCESS = gauge(
     "energyd_push_last_success_timestamp_seconds",
     "seconds",
     "Unix time of the last acknowledged batch.",
@@ -386,7 +377,7 @@ PUSH_LAST_SUCCESS = _gauge(
     NS,
 )
 
-HTTP_REQUESTS = _counter(
+HTTP_REQUESTS = counter(
     "energyd_http_requests_total", "", "Requests that energyd has answered.", ("handler", "method", "status"), "200"
 )
 HTTP_DURATION = Metric(
@@ -398,6 +389,6 @@ HTTP_DURATION = Metric(
     "500",
     FLOAT,
 )
-HTTP_IN_PROGRESS = _gauge("energyd_http_requests_in_progress", "", "Requests that are being answered.", ("handler",), "5")
+HTTP_IN_PROGRESS = gauge("energyd_http_requests_in_progress", "", "Requests that are being answered.", ("handler",), "5")
 
 CATALOGUE: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -7,9 +7,10 @@ moment belongs to. Law: no series twice; a sum over a family counts nothing twic
 from functools import lru_cache
 from typing import Final
 
-from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Ring, Snapshot, Zone
+from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Ring, Snapshot, Window, Zone
 from energyd.export import catalogue as c
-from energyd.export.catalogue import CATALOGUE, Family, LabelValues, Metric
+from energyd.export.catalogue import CATALOGUE
+from energyd.export.metric import Family, LabelValues, Metric
 
 TIC_RING_PREFIX: Final = "tic-"
 
@@ -139,12 +140,23 @@ def _host(rows: _Rows, host: Host) -> None:
         rows.put(c.HOST_ENERGY, (host.source,), host.energy_uj)
     if host.power_w is not None:
         rows.put(c.HOST_POWER, (host.source,), float(host.power_w))
+    for window in host.windows:
+        rows.put(c.HOST_WINDOW_MEASURED, (window.name,), window.seconds)
+        _window(rows, window, (c.HOST_WINDOW_QUANTILE, c.HOST_WINDOW_MEAN, c.HOST_WINDOW_MAX), (), host.source)
     for mode, cpu_ns in host.cpu_ns:
         rows.put(c.HOST_CPU, (mode,), cpu_ns)
     rows.put(c.HOST_BUSY_CPU, (), host.busy_cpu_ns)
     rows.put(c.EXITED_CPU, (), host.exited_cpu_ns)
     for field, memory_bytes in host.memory_bytes:
         rows.put(c.HOST_MEMORY, (field,), memory_bytes)
+
+
+def _window(rows: _Rows, window: Window, metrics: tuple[Metric, Metric, Metric], first: LabelValues, source: str) -> None:
+    quantile, mean, highest = metrics
+    for part, power in window.quantiles_w:
+        rows.put(quantile, (*first, window.name, str(part), source), float(power))
+    rows.put(mean, (*first, window.name, source), float(window.mean_w))
+    rows.put(highest, (*first, window.name, source), float(window.max_w))
 
 
 def _zone(rows: _Rows, zone: Zone) -> None:
@@ -217,6 +229,10 @@ def _meter(rows: _Rows, meter: Meter, mono_ns: int) -> None:
             metric, places, factor = QUANTITIES[label]
             labels_of_value = (meter.name, *places, *((meter.source,) if "source" in metric.labels else ()))
             rows.put(metric, labels_of_value, value * factor)
+    for window in meter.windows_va:
+        rows.put(c.METER_WINDOW_MEASURED, (meter.name, window.name), window.seconds)
+        metrics = (c.METER_WINDOW_QUANTILE, c.METER_WINDOW_MEAN, c.METER_WINDOW_MAX)
+        _window(rows, window, metrics, (meter.name,), meter.source)
     rows.put(c.METER_RESETS, (meter.name,), meter.resets)
     rows.put(c.METER_LINK_UP, (meter.name,), int(meter.link_up))
     if meter.last_group_mono_ns:

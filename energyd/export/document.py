@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from energyd.export.catalogue import CATALOGUE, Metric
+from energyd.export.catalogue import CATALOGUE
+from energyd.export.metric import Metric
 
 _HEAD = """\
 # Metrics

@@ -17,8 +17,8 @@ import aiohttp
 
 from energyd.config import Push
 from energyd.export import catalogue
-from energyd.export.catalogue import Family, LabelValues, Metric
 from energyd.export.delivery import Delivery
+from energyd.export.metric import Family, LabelValues, Metric
 from energyd.export.served import Served
 from energyd.service.clock import Clock
 from energyd.service.log import DistinctFaults

@@ -14,7 +14,7 @@ from math import isfinite
 from operator import ne
 from typing import Final, NamedTuple
 
-from energyd.export.catalogue import FLOAT, INFO, Family, LabelValues, Metric
+from energyd.export.metric import FLOAT, INFO, Family, LabelValues, Metric
 
 _LABEL_CACHE_SLACK: Final = 1000
 _NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from energyd.aggregate.snapshot import Snapshot
-from energyd.export.catalogue import Family
 from energyd.export.collect import collect
+from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS
 from energyd.export.render import Rendered, Renderer
 from energyd.service.clock import Clock

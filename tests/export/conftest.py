@@ -2,7 +2,7 @@
 
 import pytest
 
-from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Register, Ring, Snapshot, Zone
+from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Register, Ring, Snapshot, Window, Zone
 
 NASTY_NAMES = (
     'quo"te',
@@ -50,6 +50,7 @@ def make_snapshot() -> Snapshot:
         ),
         (("SINSTS", 1234), ("SINSTS1", 600), ("IRMS1", 5), ("URMS1", 231), ("PREF", 9), ("SMAXSN", 4321), ("STGE", 0x003A0401)),
         (("NGTF", "H PLEINE/CREUSE "), ("LTARF", "HEURE CREUSE    "), ("VTIC", "02"), ("PRM", "01234567890123")),
+        (Window("15m", 900, ((0.5, 1200.0), (0.9, 1500.5)), 1250.25, 4321.0),),
     )
     old = Meter("shed", "simulated", "", "", False, 0, (), (), ())
     tic = (("bytes", 123456), ("groups_ok", 4000), ("groups_bad_checksum", 3), ("frames", 99), ("reopenings", 1))
@@ -65,6 +66,7 @@ def make_snapshot() -> Snapshot:
             busy_cpu_ns=777_000_000_001,
             exited_cpu_ns=42,
             memory_bytes=(("MemTotal", 137_438_953_472), ("MemFree", 1024)),
+            windows=(Window("1m", 60, ((0.5, 30.5), (0.99, 64.25)), 33.125, 65.0), Window("24h", 77, ((0.5, 1.0),), 1.0, 1.0)),
         ),
         zones=(
             zone("package-0", 9_007_199_254_740_992),

@@ -7,8 +7,9 @@ import pytest
 
 from energyd import samples, ticfields
 from energyd.aggregate.snapshot import Snapshot
-from energyd.export import catalogue, collect, document
-from energyd.export.catalogue import CATALOGUE, Metric
+from energyd.export import collect, document
+from energyd.export.catalogue import CATALOGUE
+from energyd.export.metric import COUNTER, FLOAT, INFO, Metric
 
 ROOT = Path(__file__).parents[2]
 BASE_UNITS = {
@@ -19,8 +20,8 @@ BASE_UNITS = {
 @pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
 def test_a_metric_follows_the_naming_rules(metric: Metric) -> None:
     assert re.fullmatch("energyd_[a-z_]+", metric.name)
-    assert metric.name.endswith("_total") == (metric.type == catalogue.COUNTER)
-    assert metric.name.endswith("_info") == (metric.type == catalogue.INFO)
+    assert metric.name.endswith("_total") == (metric.type == COUNTER)
+    assert metric.name.endswith("_info") == (metric.type == INFO)
     assert metric.unit in BASE_UNITS
     assert metric.unit == "" or metric.family.endswith("_" + metric.unit)
     assert metric.unit or not any(metric.family.endswith("_" + unit) for unit in BASE_UNITS - {""})
@@ -29,7 +30,7 @@ def test_a_metric_follows_the_naming_rules(metric: Metric) -> None:
     assert metric.bound
     assert len(set(metric.labels)) == len(metric.labels)
     assert all(re.fullmatch("[a-z]+", label) and label not in {"le", "quantile", "job", "instance"} for label in metric.labels)
-    assert metric.type != catalogue.COUNTER or metric.decimals != catalogue.FLOAT
+    assert metric.type != COUNTER or metric.decimals != FLOAT
 
 
 def test_names_are_unique_and_no_family_shadows_another() -> None:
@@ -104,7 +105,7 @@ def test_zones_inside_others_stay_out_of_the_zone_family(snapshot: Snapshot) -> 
 
 
 def test_a_machine_without_a_power_source_still_shows_its_cpu_time(snapshot: Snapshot) -> None:
-    bare = snapshot._replace(host=snapshot.host._replace(energy_uj=None, power_w=None, source=""), zones=(), meters=())
+    bare = snapshot._replace(host=snapshot.host._replace(energy_uj=None, power_w=None, source="", windows=()), zones=(), meters=())
     names = {family.metric.name for family in collect.collect(bare, "1")}
     assert "energyd_process_cpu_seconds_total" in names
     assert not {name for name in names if "energy" in name.removeprefix("energyd") or "watts" in name}

@@ -12,13 +12,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from energyd.aggregate.snapshot import Snapshot
-from energyd.export import catalogue
-from energyd.export.catalogue import FLOAT, Family, Metric
 from energyd.export.collect import collect
+from energyd.export.metric import FLOAT, UJ, Family, Metric
 from energyd.export.render import Renderer, escape, value_lines
 
-JOULES = Metric("energyd_x_joules_total", "counter", "joules", "X.", ("a",), "1", catalogue.UJ)
-ERROR = Metric("energyd_x_error_joules", "gauge", "joules", "X.", (), "1", catalogue.UJ)
+JOULES = Metric("energyd_x_joules_total", "counter", "joules", "X.", ("a",), "1", UJ)
+ERROR = Metric("energyd_x_error_joules", "gauge", "joules", "X.", (), "1", UJ)
 WATTS = Metric("energyd_x_watts", "gauge", "watts", "X.", (), "1", FLOAT)
 
 Series = tuple[str, tuple[tuple[str, str], ...]]

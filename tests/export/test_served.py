@@ -7,7 +7,8 @@ import pytest
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import served as served_module
-from energyd.export.catalogue import PUSH_QUEUE, Family
+from energyd.export.catalogue import PUSH_QUEUE
+from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS, TEXT
 from energyd.export.served import Served
 

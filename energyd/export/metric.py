@@ -1,0 +1,58 @@
+"""What a metric is, and its series in column form."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+COUNTER: Final = "counter"
+GAUGE: Final = "gauge"
+INFO: Final = "info"
+HISTOGRAM: Final = "histogram"
+
+FLOAT: Final = -1
+"""`decimals` of a metric whose values are floats; all others are integers in units of 10**-decimals."""
+
+LabelValues = tuple[str, ...]
+
+UJ: Final = 6
+NS: Final = 9
+
+
+class Metric(NamedTuple):
+    """`name` as a sample bears it, `unit` its suffix ('' = none), `bound` how many series there can be.
+
+    Values are integers that count 10**-decimals of the unit (joules arrive as microjoules: 6, seconds as nanoseconds: 9) and
+    are written exactly, or floats where `decimals` is FLOAT.
+    """
+
+    name: str
+    type: str
+    unit: str
+    help: str
+    labels: tuple[str, ...]
+    bound: str
+    decimals: int = 0
+
+    @property
+    def family(self) -> str:
+        """The name in OpenMetrics metadata: without the suffix that belongs to the type."""
+        suffix = {COUNTER: "_total", INFO: "_info"}.get(self.type, "")
+        return self.name.removesuffix(suffix)
+
+
+class Family(NamedTuple):
+    """The series of one metric in column form: `labels[i]` are the label values of `values[i]`, in the metric's order.
+
+    Neither list may be changed once it has been rendered.
+    """
+
+    metric: Metric
+    labels: Sequence[LabelValues]
+    values: Sequence[float]  # integers unless metric.decimals is FLOAT
+
+
+def counter(name: str, unit: str, text: str, labels: tuple[str, ...], bound: str, decimals: int = 0) -> Metric:
+    return Metric(name, COUNTER, unit, text, labels, bound, decimals)
+
+
+def gauge(name: str, unit: str, text: str, labels: tuple[str, ...], bound: str, decimals: int = 0) -> Metric:
+    return Metric(name, GAUGE, unit, text, labels, bound, decimals)
