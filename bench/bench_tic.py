@@ -136,15 +136,15 @@ def bench_decoding() -> None:
     print(f"{'decoding, MB/s':<24}{'energyd':>9}{'usual':>9}{'ratio':>8}{'of budget':>11}")
     for mode, frame_at in ((HISTORIQUE, historique), (STANDARD, standard)):
         kinds: tuple[tuple[str, Callable[[int], list[tuple[bytes, ...]]]], ...] = (
-            ("same", lambda _, frame_at=frame_at: frame_at(1)),  # type: ignore[misc]
+            ("same", lambda _, frame_at=frame_at: frame_at(1)),
             ("day", frame_at),
-            ("new", lambda tick, mode=mode: renewed(mode, tick)),  # type: ignore[misc]
+            ("new", lambda tick, mode=mode: renewed(mode, tick)),
         )
         for name, groups in kinds:
             data = b"".join(stream(mode, groups))
             count = data.count(b"\x8d")
-            ours = mb_per_s(lambda data=data, count=count: decode_all(data, count), len(data))  # type: ignore[misc]
-            peer = mb_per_s(lambda data=data, mode=mode: usual(data, mode), len(data))  # type: ignore[misc]
+            ours = mb_per_s(lambda data=data, count=count: decode_all(data, count), len(data))
+            peer = mb_per_s(lambda data=data, mode=mode: usual(data, mode), len(data))
             print(f"{mode + ' ' + name:<24}{ours:>9.1f}{peer:>9.1f}{ours / peer:>8.2f}{ours / BUDGET_MB_PER_S:>10.1f}x")
 
 

@@ -24,6 +24,7 @@ SPEEDS: Final = (1200, 9600, 2400, 4800, 19200)
 """Historique, standard, then what a PME-PMI can be set to (Enedis-NOI-CPT_02E 1.4)."""
 
 _CHUNK: Final = 65536
+_PTY_MAJORS: Final = range(136, 144)  # Documentation/admin-guide/devices.txt: UNIX98 pseudo terminals
 
 
 class Port(Protocol):
@@ -62,15 +63,15 @@ def _read_descriptor(descriptor: int) -> bytes:
 
 
 class TtyPort:
-    """A serial adapter or a pseudo terminal, for us alone."""
+    """A serial adapter, or a pseudo terminal, which has no speed; for us alone."""
 
-    speeds: tuple[int, ...] = SPEEDS
     remote = False
     if_silent = "check the wires between the adapter and the meter's terminals I1 and I2"
 
     def __init__(self, device: str) -> None:
         self._serial = serial.Serial(device, SPEEDS[0], timeout=0, exclusive=True)
         self._descriptor = self._serial.fileno()
+        self.speeds: tuple[int, ...] = () if os.major(os.fstat(self._descriptor).st_rdev) in _PTY_MAJORS else SPEEDS
 
     def read(self) -> bytes:
         return _read_descriptor(self._descriptor)

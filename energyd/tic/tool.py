@@ -146,7 +146,7 @@ def _probe(device: str, seconds: float) -> int:
     good = counts["groups_ok"]
     refused = sum(count for name, count in counts.items() if name.startswith("groups_")) - good
     parity = {True: "even, checked", False: "stripped by the adapter", None: "undecided"}[line.parity]
-    print(f"speed    {f'{line.speed} baud' if line.speed else 'set by the server'}")
+    print(f"speed    {f'{line.speed} baud' if line.speed else 'not ours to choose'}")
     print(f"mode     {line.mode}")
     print(f"parity   {parity}")
     print(f"meter    {', '.join(f'{label} {text}' for label, text in identities.items()) or 'not named yet'}")

@@ -65,6 +65,7 @@ def test_a_new_speed_forgets_what_was_heard_at_the_old_one(master_and_device: tu
         select.select([source._descriptor], [], [], 1)  # a pty hands over in the background
         for baud in port.SPEEDS:
             source.set_speed(baud)
+        assert source.speeds == (), "a pty is asked for no speed by the line"
         os.write(master, b"new")
 
         assert read_all(source, 3) == b"new"

@@ -100,7 +100,7 @@ def test_a_probe_says_what_the_line_is(capsys: pytest.CaptureFixture[str]) -> No
 
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "speed    set by the server",
+        "speed    not ours to choose",
         "mode     standard",
         "parity   even, checked",
         "meter    ADSC 021976825763",
