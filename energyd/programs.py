@@ -16,8 +16,8 @@ from energyd import rundir
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_CONFIGURATION, ConfigError
 
-SIMULATOR, READER, AGGREGATOR = 10, 20, 30
-"""supervisord priorities: started in this order, stopped in the opposite one."""
+AGGREGATOR, SIMULATOR, READER = 5, 10, 20
+"""supervisord priorities: spawned in this order, stopped in the opposite one, but for what energyd.supervision stops at once."""
 STOP_WAIT_S: Final = {SIMULATOR: 1, READER: 1, AGGREGATOR: 2}
 """Seconds from SIGTERM to SIGKILL. The aggregator has its totals to save; all must be gone within three seconds."""
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from energyd import __version__, configfile, machine, places, programs, rundir
 from energyd.config import Config
-from energyd.errors import EnvironmentFault
+from energyd.errors import EnergydError, EnvironmentFault
 from energyd.service.files import write_atomically
 from energyd.service.stop import PARENT_VARIABLE
 
@@ -75,10 +75,14 @@ def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execve: 
     config = setup.config
     require_supervisor()
     make_directories(config)
-    rundir.lock(config.run_dir)
-    if config.metrics.enabled:
-        require_port(config.metrics.listen, config.metrics.port)
-    write(config, invocation)
+    lock = rundir.lock(config.run_dir)
+    try:
+        if config.metrics.enabled:
+            require_port(config.metrics.listen, config.metrics.port)
+        write(config, invocation)
+    except EnergydError:
+        rundir.unlock(config.run_dir, lock)
+        raise
     print(banner(setup, note), flush=True)
     arguments = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", rundir.supervisord_conf(config.run_dir)]
     execve(sys.executable, arguments, {**environ, PARENT_VARIABLE: str(os.getpid()), "OPENBLAS_NUM_THREADS": "1"})
@@ -96,7 +100,7 @@ def require_supervisor() -> None:
 
 
 def make_directories(config: Config) -> None:
-    for path in (config.run_dir, config.state_dir, *([rundir.simulation_dir(config.run_dir)] if config.simulated else [])):
+    for path in (config.run_dir, config.state_dir):
         try:
             os.makedirs(path, 0o750, exist_ok=True)
         except OSError as error:
@@ -132,6 +136,8 @@ def write(config: Config, invocation: Invocation) -> None:
         (rundir.invocation_file(config.run_dir), json.dumps(invocation._asdict()), PRIVATE),
         (rundir.supervisord_conf(config.run_dir), programs.supervisord_conf(config, sys.executable, invocation.truth_dir), 0o640),
     )
+    if config.simulated:
+        os.makedirs(rundir.simulation_dir(config.run_dir), 0o750, exist_ok=True)
     for path, text, mode in files:
         try:
             write_atomically(path, text, mode)

@@ -91,6 +91,20 @@ def lock(run_dir: str) -> int:
         os.close(fd)  # the one before has removed the file between our two calls
 
 
+def unlock(run_dir: str, fd: int) -> None:
+    """Give the directory back without having used it; it goes too if nothing is in it."""
+    os.unlink(f"{run_dir}/energyd.lock")
+    os.close(fd)
+    _remove_if_empty(run_dir)
+
+
+def _remove_if_empty(directory: str) -> None:
+    try:
+        os.rmdir(directory)
+    except OSError:  # something else is in it, or it is not ours to remove
+        pass
+
+
 def _mend(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"{error.strerror}; free some space there, or choose another directory with --set run_dir=DIR"
@@ -104,10 +118,7 @@ def clean(run_dir: str) -> None:
     for pattern in OURS:
         for path in place.glob(pattern):
             path.unlink(missing_ok=True)
-    try:
-        place.rmdir()
-    except OSError:  # it is not empty, or not ours to remove
-        pass
+    _remove_if_empty(run_dir)
 
 
 def heartbeat_ns(run_dir: str, name: str) -> int | None:

@@ -31,7 +31,7 @@ FIRST_WAIT_S: Final = 1
 LONGEST_WAIT_S: Final = 30
 STEADY_S: Final = 10  # a program that has lived as long as this starts again with the shortest wait
 STALE_S: Final = 10
-STOPPED_TOGETHER: Final = 20  # programs of this priority and above are stopped at once; simulators, below, after them
+STOPPED_AFTER_READERS: Final = 10  # priority of simulators: a device that vanishes under its reader would be worth a warning
 STDERR: Final = 2
 PIPE_BUF: Final = 4096  # poll(2) promises room for as much as this
 
@@ -229,9 +229,9 @@ class Plugin:
         self._write()
 
     def _stopping(self, _event: Any) -> None:
-        """supervisord stops one group after the other; together they need as long as the slowest."""
+        """supervisord stops one group after the other, by priority; together they need as long as the slowest."""
         for group in self._supervisord.process_groups.values():
-            if group.config.priority >= STOPPED_TOGETHER:
+            if group.config.priority != STOPPED_AFTER_READERS:
                 group.stop_all()
 
     def _tick(self, _event: Any) -> None:

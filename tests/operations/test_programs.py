@@ -66,7 +66,7 @@ redirect_stderr = true
 stdout_logfile = NONE
 stdout_events_enabled = true
 """
-        for name, priority, wait in (("rapl", 20, 1), ("usage", 20, 1), ("aggregator", 30, 2))
+        for name, priority, wait in (("rapl", 20, 1), ("usage", 20, 1), ("aggregator", 5, 2))
     )
     assert "inet" not in text
 

@@ -10,7 +10,8 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
-from energyd import supervision
+from energyd import programs, supervision
+from energyd.config import Config, Meter
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.samples import USAGE
 from energyd.service.clock import SYSTEM_CLOCK
@@ -187,7 +188,7 @@ def test_a_program_whose_ring_has_no_heartbeat_is_killed_even_if_stopped(world, 
 def test_a_program_without_a_ring_or_just_started_is_left_alone(world, monkeypatch):
     monkeypatch.setattr(os, "kill", lambda pid, number: pytest.fail("killed"))
     RingWriter.open(world.run_dir, "usage", USAGE, capacity_for(1), SYSTEM_CLOCK).close()
-    aggregator, usage = world.add("aggregator", 30), world.add("usage")
+    aggregator, usage = world.add("aggregator"), world.add("usage")
     aggregator.starts(10)
     world.now_ns = SYSTEM_CLOCK.mono_ns() + 3600 * NS_PER_S  # the ring is an old one
     usage.starts(11)
@@ -197,16 +198,13 @@ def test_a_program_without_a_ring_or_just_started_is_left_alone(world, monkeypat
 
 
 def test_at_the_end_all_but_the_simulators_are_stopped_together(world):
-    for name, priority in (("sim-rapl", 10), ("rapl", 20), ("aggregator", 30)):
-        world.add(name, priority)
+    for program in programs.programs(Config(meters=(Meter("a", "/x", simulated=True),), simulated=("meter", "rapl"))):
+        world.add(program.name, program.priority)
 
     events.notify(events.SupervisorStoppingEvent())
 
-    assert {name: group.stopped for name, group in world.supervisord.process_groups.items()} == {
-        "sim-rapl": False,
-        "rapl": True,
-        "aggregator": True,
-    }
+    stopped = {name for name, group in world.supervisord.process_groups.items() if group.stopped}
+    assert stopped == {"tic-a", "rapl", "usage", "aggregator"}
 
 
 def test_workers_json_tells_state_restarts_and_last_exit_of_each(world):

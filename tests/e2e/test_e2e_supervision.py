@@ -1,0 +1,232 @@
+"""`energyd run` and its processes: killed, hung, misconfigured, reloaded, stopped; with the real supervisord."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from daemon import PROGRAMS, Daemon, free_port, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+class Supervised(Daemon):
+    """A daemon with a configuration file, so that it can be reloaded."""
+
+    def __init__(self, *settings):
+        super().__init__(*settings)
+        self.file = self.home / "energyd.yml"
+        self.configure()
+        self.arguments += ["--config", str(self.file)]
+
+    def configure(self, text="usage: {rate_hz: 2}\n"):
+        self.file.write_text(text)
+
+    def energyd(self, *arguments):
+        """Another energyd command for the same run directory."""
+        command = [sys.executable, "-m", "energyd", *arguments, "--set", f"run_dir={self.run_dir}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    def programs(self):
+        return json.loads((self.run_dir / "workers.json").read_text())["programs"]
+
+    def pids(self):
+        return {name: program["pid"] for name, program in self.programs().items()}
+
+    def wait_fresh(self):
+        wait_for(lambda: self.energyd("status").returncode == 0, 20, self.energyd("status").stdout)
+
+    def said(self):
+        return self.log.read_text(errors="replace")
+
+
+def alive(pid):
+    """A zombie is not: it only waits for its parent to look."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def running():
+    with Supervised() as daemon:
+        daemon.wait_ready()
+        daemon.wait_fresh()
+        yield daemon
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_killed_program_is_back_within_five_seconds_and_nothing_else_is_disturbed(running, program):
+    before = running.pids()
+    killed_s = time.monotonic()
+    os.kill(running.pid_of(program), signal.SIGKILL)
+    wait_for(lambda: running.pids()[program] not in (0, before[program]), 5, f"{program} is not back")
+
+    wait_for(lambda: running.energyd("status").returncode == 0, 5 - (time.monotonic() - killed_s), f"{program} does not work again")
+    after = running.pids()
+    assert {name for name in after if after[name] != before[name]} == {program}
+    assert running.programs()[program]["last_exit"] == "killed by a signal"
+
+
+def test_status_tells_every_process_with_its_ring(running):
+    done = running.energyd("status", "--json")
+    rows = {row["name"]: row for row in json.loads(done.stdout)["processes"]}
+
+    assert done.returncode == 0
+    assert set(rows) == set(PROGRAMS)
+    for name in ("tic-house", "rapl", "usage"):
+        assert rows[name]["heartbeat_age_s"] < 5
+        assert rows[name]["samples_per_s"] > 1
+        assert rows[name]["overruns"] == 0
+
+
+@pytest.mark.parametrize(("ring", "field"), [("rapl", "energy_uj"), ("usage", "cpu_ns"), ("tic-house", "value")])
+def test_dump_shows_what_is_in_a_ring_that_is_being_written(running, ring, field):
+    samples = [json.loads(line) for line in running.energyd("dump", ring, "--json", "--last", "200").stdout.splitlines()]
+
+    assert any(field in sample for sample in samples)
+
+
+def test_a_reader_that_hangs_is_killed_and_comes_back_within_fifteen_seconds(running):
+    before = running.pids()
+    os.kill(before["usage"], signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    wait_for(lambda: running.pids()["usage"] not in (0, before["usage"]), 15, "usage still hangs")
+    wait_for(lambda: running.energyd("status").returncode == 0, 15 - (time.monotonic() - stopped_s), "usage does not work again")
+
+    assert running.programs()["usage"]["hung"] == 1
+    assert "has not given a sign of life for 1" in running.said()
+
+
+def test_a_second_run_in_the_same_directory_is_refused(running):
+    done = running.energyd("run", "--set", f"metrics.port={free_port()}")
+
+    assert done.returncode == 111
+    assert re.fullmatch(r"energyd: \S+ is in use by another energyd; .*--set run_dir=DIR\n", done.stderr)
+
+
+def test_reload_restarts_what_changed_and_leaves_the_rest(running):
+    before = running.pids()
+    running.configure("usage: {rate_hz: 4}\n")
+    done = running.energyd("reload")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["aggregator restarted", "usage restarted"]
+    running.wait_fresh()
+    after = running.pids()
+    assert {name for name in after if after[name] != before[name]} == {"aggregator", "usage"}
+
+
+def test_reload_of_a_broken_configuration_changes_nothing(running):
+    before = running.pids()
+    running.configure("usage: {rate_hz: fast}\n")
+    done = running.energyd("reload")
+
+    assert done.returncode == 100
+    assert "energyd.yml:1" in done.stderr
+    assert running.pids() == before
+
+
+def test_reload_adds_and_removes_meters(running):
+    running.configure("usage: {rate_hz: 4}\nmeters: [{name: house, device: /dev/null}, {name: garage, device: /dev/null}]\n")
+    done = running.energyd("reload")
+    assert "tic-garage added" in done.stdout.splitlines(), done.stdout + done.stderr
+    wait_for((running.run_dir / "tic-garage.ring").exists, 5, "no ring of the new meter")
+
+    running.configure("usage: {rate_hz: 4}\n")
+    assert "tic-garage removed" in running.energyd("reload").stdout
+    assert "tic-garage" not in running.programs()
+    running.wait_fresh()
+
+
+def test_exit_code_100_stays_down_says_why_and_starts_again_after_a_reload(running):
+    """The worker's own configuration is made wrong under it, which `energyd run` and reload never do."""
+    file = running.run_dir / "config.json"
+    good = file.read_text()
+    broken = json.loads(good)
+    broken["meters"][0]["name"] = "elsewhere"
+    file.write_text(json.dumps(broken))
+    os.kill(running.pid_of("tic-house"), signal.SIGKILL)
+    wait_for(lambda: running.programs()["tic-house"]["state"] == "EXITED", 5, "it is not down")
+    file.write_text(good)
+    time.sleep(3)
+
+    program = running.programs()["tic-house"]
+    assert (program["state"], program["pid"], program["last_exit"]) == ("EXITED", 0, "exit code 100")
+    done = running.energyd("status")
+    assert done.returncode == 1
+    assert "tic-house: ended with exit code 100" in done.stdout
+    assert "has no meter named 'house'" in done.stdout
+    assert "tic-house ended with exit code 100: its configuration is wrong" in running.said()
+
+    assert running.energyd("reload").stdout == "tic-house started again\n"
+    running.wait_fresh()
+
+
+def gone_within(daemon, seconds, stop):
+    """How long it took until the supervisor and everything that it started was gone."""
+    pids = [*daemon.pids().values(), daemon.process.pid]
+    begin_s = time.monotonic()
+    stop()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        daemon.process.wait(seconds)
+    while any(alive(pid) for pid in pids) and time.monotonic() - begin_s < seconds:
+        time.sleep(0.01)
+    elapsed_s = time.monotonic() - begin_s
+    assert [pid for pid in pids if alive(pid)] == [], f"still there after {elapsed_s:.1f} s"
+    return elapsed_s
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_within_three_seconds_and_leaves_only_the_state(number):
+    with Supervised() as daemon:
+        daemon.wait_ready()
+        gone_within(daemon, 3, lambda: daemon.process.send_signal(number))
+
+        assert daemon.process.returncode == 0
+        assert not daemon.run_dir.exists()
+        assert (daemon.state_dir / "simulated" / "totals.state").exists()
+        assert not re.search("Traceback|WARNING|ERROR", daemon.said().partition("Ctrl-C")[2])
+
+
+def test_the_end_does_not_wait_for_a_process_that_hangs():
+    with Supervised() as daemon:
+        daemon.wait_ready()
+        for program in ("aggregator", "usage"):
+            os.kill(daemon.pid_of(program), signal.SIGSTOP)
+        gone_within(daemon, 3, lambda: daemon.process.send_signal(signal.SIGINT))
+
+        assert not daemon.run_dir.exists()
+
+
+def test_no_process_outlives_a_killed_supervisor_and_the_next_run_goes_on():
+    with Supervised() as daemon:
+        daemon.wait_ready()
+        gone_within(daemon, 5, daemon.process.kill)
+        rings = {path.name: path.stat().st_ino for path in daemon.run_dir.glob("*.ring")}
+
+        daemon.start()
+        daemon.wait_ready()
+        assert {path.name: path.stat().st_ino for path in daemon.run_dir.glob("*.ring")} == rings
+
+
+def test_a_port_in_use_is_one_line_and_nothing_is_left(tmp_path):
+    daemon = Supervised()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", daemon.port))
+        taken.listen()
+        done = subprocess.run(daemon.arguments, capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 111
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"energyd: cannot listen on 127.0.0.1:{daemon.port}: Address already in use;")
+    assert done.stderr.count("\n") == 1
+    assert not daemon.run_dir.exists()
