@@ -5,12 +5,11 @@ lives is described anew, which the keyframe after it completes.
 """
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 from energyd import config as configuration
 from energyd.config import Config
-from energyd.errors import EXIT_OK, EnergydError
+from energyd.errors import EXIT_OK, ConfigError, EnergydError
 from energyd.procfs.discovery import list_pids
 from energyd.procfs.machine import KEYFRAME_NS, Machine
 from energyd.procfs.scan import Sink
@@ -35,13 +34,13 @@ class UsageReader:
         self.period_ns = round(NS_PER_S / config.usage.rate_hz)
         self.logger = log.setup("usage", config.log.level, config.log.format)
         self.faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
-        self.counts: Counter[str] = Counter()
+        self.scans = self.missed_ticks = 0
         self.tallies: dict[tuple[int, int], int] = {}  # (COUNTER or ERROR, which) -> how many
         self.told: dict[tuple[int, int], int] = {}
         self.numbers: dict[str, int] = {}  # of error texts
         self.next_tell_ns = 0
         self.labelled = 0  # since the ring was opened or rotated
-        capacity = capacity_needed(len(list_pids(config.procfs_root)), config.usage.rate_hz)
+        capacity = capacity_needed(count_processes(config.procfs_root), config.usage.rate_hz)
         self.writer = RingWriter.open(Path(config.run_dir), "usage", USAGE, capacity, CLOCK)
         if self.writer.labels_full:
             self.writer.rotate()
@@ -63,10 +62,9 @@ class UsageReader:
 
     def tell(self, now_ns: int) -> None:
         """Put into the ring which counters and errors have changed."""
-        self.counts["read_errors"] = self.machine.read_errors
-        self.counts["processes_born"] = self.machine.processes.born
-        self.counts["processes_gone"] = self.machine.processes.gone
-        self.tallies.update({(COUNTER, index): self.counts[name] for index, name in enumerate(COUNTERS[USAGE.name])})
+        processes = self.machine.processes
+        counts = (self.scans, self.missed_ticks, self.machine.read_errors, processes.born, processes.gone)
+        self.tallies.update({(COUNTER, index): count for index, count in enumerate(counts)})
         for (kind, which), value in self.tallies.items():
             if self.told.get((kind, which)) != value:
                 self.told[kind, which] = value
@@ -77,8 +75,7 @@ class UsageReader:
         if self.writer.labels_full and self.labelled > 2 * len(self.machine.processes.table):
             self.writer.rotate()
             self.labelled = 0
-            for table in (self.numbers, self.tallies, self.told):
-                table.clear()
+            self.numbers, self.tallies, self.told = {}, {}, {}
             self.machine.relabel()
 
     def tick(self, missed: int) -> None:
@@ -87,8 +84,8 @@ class UsageReader:
         scan = self.machine.scan()
         for kind, mono_ns, payload, status in scan.samples:
             self.writer.append(kind, mono_ns, payload, status=status)
-        self.counts["scans"] += 1
-        self.counts["missed_ticks"] += missed
+        self.scans += 1
+        self.missed_ticks += missed
         if telling := scan.begin_ns >= self.next_tell_ns:
             self.next_tell_ns = scan.begin_ns + NS_PER_S
             self.tell(scan.begin_ns)
@@ -96,6 +93,13 @@ class UsageReader:
         self.writer.heartbeat()
         if telling:
             notify("READY=1\nWATCHDOG=1")
+
+
+def count_processes(procfs_root: str) -> int:
+    try:
+        return len(list_pids(procfs_root))
+    except OSError as error:
+        raise ConfigError(f"procfs_root {procfs_root}: {error.strerror}; mount a procfs there or correct the key") from error
 
 
 def capacity_needed(processes: int, rate_hz: float) -> int:

@@ -31,8 +31,18 @@ def list_pids(procfs_root: str) -> list[int]:
     return [int(name) for name in os.listdir(procfs_root) if name.isdigit()]
 
 
+def tells_newest_pid(procfs_root: str) -> bool:
+    """Whether /proc/loadavg is the kernel's own: lxcfs puts a file of its own over it, which lies on another device."""
+    path = f"{procfs_root}/loadavg"
+    try:
+        with open(path, "rb") as file:
+            return parse_last_pid(file.read()) > 0 and os.stat(path).st_dev == os.stat(procfs_root).st_dev
+    except (OSError, ValueError, IndexError):
+        return False
+
+
 class ListingDiscovery:
-    """Lists the directory at every scan: for a procfs of another PID namespace, whose newest pid our kernel does not tell."""
+    """Lists the directory at every scan: where the newest pid is not told, as by the procfs of another PID namespace."""
 
     def __init__(self, procfs_root: str) -> None:
         self._root = procfs_root

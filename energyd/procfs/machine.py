@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from energyd.procfs import clocks
 from energyd.procfs.cgroup import Mount, parse_mounts
 from energyd.procfs.control import choose_control
-from energyd.procfs.discovery import CursorDiscovery, ListingDiscovery
+from energyd.procfs.discovery import CursorDiscovery, ListingDiscovery, tells_newest_pid
 from energyd.procfs.files import CounterFiles
 from energyd.procfs.groups import GroupScan
 from energyd.procfs.host import Host
@@ -122,7 +122,9 @@ def read_mounts(procfs_root: str, sysfs_root: str) -> dict[str, Mount]:
 
 
 def clock_source(procfs_root: str, files: CounterFiles) -> Source:
-    """For a procfs of our own PID namespace."""
+    """For a procfs of our own PID namespace. Without a newest pid to go by, /proc is listed at every scan."""
+    if not tells_newest_pid(procfs_root):
+        return Source(clocks.read_clocks, clocks.clock_id, ListingDiscovery(procfs_root))
     loadavg = os.fsencode(f"{procfs_root}/loadavg")
     return Source(clocks.read_clocks, clocks.clock_id, CursorDiscovery(procfs_root, lambda: files.read(loadavg)))
 

@@ -8,7 +8,7 @@ import pytest
 
 from energyd.procfs import discovery
 from energyd.procfs.clocks import GONE, clock_id
-from energyd.procfs.discovery import IN_FLIGHT, CursorDiscovery, Found, ListingDiscovery
+from energyd.procfs.discovery import IN_FLIGHT, CursorDiscovery, Found, ListingDiscovery, tells_newest_pid
 
 
 class Kernel:
@@ -102,6 +102,18 @@ def test_in_a_foreign_namespace_the_directory_is_listed(tmp_path: Path) -> None:
     for name in ("1", "42", "self", "sys"):
         (tmp_path / name).mkdir()
     assert ListingDiscovery(str(tmp_path)).find(known([1]), False) == Found([42], [])
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"0.1 0.1 0.1 1/80 77\n", True), (b"0.1 0.1 0.1 1/80 0\n", False), (b"", False)])
+def test_a_loadavg_without_a_newest_pid_is_not_gone_by(tmp_path: Path, content: bytes, told: bool) -> None:
+    assert not tells_newest_pid(str(tmp_path))
+    (tmp_path / "loadavg").write_bytes(content)
+    assert tells_newest_pid(str(tmp_path)) is told
+
+
+def test_a_loadavg_that_was_mounted_over_the_kernel_s_is_not_gone_by(tmp_path: Path) -> None:
+    (tmp_path / "loadavg").symlink_to("/proc/loadavg")
+    assert not tells_newest_pid(str(tmp_path)), "it lies on another device"
 
 
 def test_the_kernel_does_give_out_pids_in_order(sleeper: Callable[[], int]) -> None:

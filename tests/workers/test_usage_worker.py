@@ -1,5 +1,6 @@
 """The usage reader as a real process: what it puts into its ring is what processes really used."""
 
+import logging
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from energyd.config import Config, Usage
+from energyd.errors import ConfigError
 from energyd.procfs.clocks import clocks_reach
 from energyd.ring.dtypes import SERVICE
 from energyd.ring.reader import RingReader
@@ -126,6 +128,21 @@ def test_a_directory_that_cannot_hold_a_ring_is_named_and_ends_with_111(run_dir:
 def test_without_a_configuration_it_ends_with_100(run_dir: Path) -> None:
     absent = [sys.executable, "-m", "energyd.workers.usage", str(run_dir / "config.json")]
     assert subprocess.run(absent, capture_output=True, check=False).returncode == 100
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_procfs_that_is_not_there_is_a_configuration_error(run_dir: Path) -> None:
+    (run_dir / "config.json").write_text(Config(run_dir=str(run_dir), procfs_root=str(run_dir / "absent")).to_json())
+    with pytest.raises(ConfigError, match="procfs_root"):
+        usage.startup(str(run_dir / "config.json"))
 
 
 @pytest.fixture
