@@ -21,6 +21,7 @@ from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
 from energyd.export.http import application, start
 from energyd.export.httpmetrics import HttpMetrics
+from energyd.export.push import Pushers
 from energyd.export.served import Served
 from energyd.feed import Feed
 from energyd.ring.files import read_boot_id
@@ -92,15 +93,17 @@ def meter_book(meter: Meter, settings: Config) -> MeterBook:
     return MeterBook(meter.name, "simulated", scaled.at)
 
 
-async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web.AppRunner | None]:
-    http = HttpMetrics(CLOCK)
-    served = Served(aggregator.refresh, CLOCK, __version__, settings.metrics.labels, tail=http.exposition)
+async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web.AppRunner | None, asyncio.Task[None]]:
+    metrics, http = settings.metrics, HttpMetrics(CLOCK)
+    pushers = Pushers(metrics.push if metrics.push_enabled else (), __version__, CLOCK, aggregator.logger)
+    served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=[pushers.families], tail=http.exposition)
     served.publish(aggregator.refresh())
-    if not settings.metrics.enabled:
-        return served, None
+    pushing = asyncio.create_task(pushers.run(served))
+    if not metrics.enabled:
+        return served, None, pushing
     rings = [ring.name for ring in aggregator.feed.rings(CLOCK.mono_ns())]
-    pages = application(served, http, path=settings.metrics.path, rings=rings, version=__version__, clock=CLOCK)
-    return served, await start(pages, settings.metrics.listen, settings.metrics.port)
+    pages = application(served, http, path=metrics.path, rings=rings, version=__version__, clock=CLOCK)
+    return served, await start(pages, metrics.listen, metrics.port), pushing
 
 
 async def main_loop(aggregator: Aggregator, served: Served, stop: asyncio.Event, guard: Stop) -> None:
@@ -118,8 +121,9 @@ async def main_loop(aggregator: Aggregator, served: Served, stop: asyncio.Event,
         notify("WATCHDOG=1")
 
 
-async def shutdown(aggregator: Aggregator, runner: web.AppRunner | None) -> None:
+async def shutdown(aggregator: Aggregator, runner: web.AppRunner | None, pushing: asyncio.Task[None]) -> None:
     notify("STOPPING=1")
+    pushing.cancel()
     aggregator.feed.pull()
     aggregator.save_totals()
     aggregator.save_windows()
@@ -132,11 +136,11 @@ async def run(settings: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     aggregator = Aggregator(settings)
-    served, runner = await startup(aggregator, settings)
+    served, runner, pushing = await startup(aggregator, settings)
     try:
         await main_loop(aggregator, served, stop, Stop())
     finally:
-        await shutdown(aggregator, runner)
+        await shutdown(aggregator, runner, pushing)
 
 
 def main(argv: list[str]) -> int:
