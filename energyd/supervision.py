@@ -31,7 +31,8 @@ FIRST_WAIT_S: Final = 1
 LONGEST_WAIT_S: Final = 30
 STEADY_S: Final = 10  # a program that has lived as long as this starts again with the shortest wait
 STALE_S: Final = 10
-STOPPED_AFTER_READERS: Final = 10  # priority of simulators: a device that vanishes under its reader would be worth a warning
+SIMULATOR: Final = 10  # priority; a device that is not there yet, or vanishes, under its reader would be worth a warning
+HEAD_START_S: Final = 1
 STDERR: Final = 2
 PIPE_BUF: Final = 4096  # poll(2) promises room for as much as this
 
@@ -39,6 +40,16 @@ PIPE_BUF: Final = 4096  # poll(2) promises room for as much as this
 def wait_s(quick_deaths: int) -> int:
     """Seconds to wait before the next start after so many deaths within `STEADY_S`: 0, 1, 2, 4, ... `LONGEST_WAIT_S`."""
     return 0 if quick_deaths <= 1 else int(min(LONGEST_WAIT_S, FIRST_WAIT_S << min(quick_deaths - 2, 10)))
+
+
+def start_later(process: Any, wait: int) -> None:
+    """Make supervisord start `process` in `wait` seconds: BACKOFF with a delay is its own word for that.
+
+    `backoff` must not be less than the delay, because a delay further away is taken for a clock that was set back.
+    """
+    process.state = ProcessStates.BACKOFF
+    process.backoff = wait
+    process.delay = time.time() + wait
 
 
 class Tick1(events.TickEvent):  # type: ignore[misc]
@@ -162,6 +173,7 @@ class Plugin:
         events.subscribe(events.ProcessStateEvent, self._state_changed)
         events.subscribe(events.ProcessLogEvent, self._output)
         events.subscribe(events.ProcessGroupRemovedEvent, self._removed)
+        events.subscribe(events.SupervisorRunningEvent, self._running)
         events.subscribe(events.SupervisorStoppingEvent, self._stopping)
         events.subscribe(Tick1, self._tick)
         if Tick1 not in events.TICK_EVENTS:
@@ -213,11 +225,7 @@ class Plugin:
 
     def _delay(self, process: Any, program: Program) -> None:
         wait = wait_s(program.quick_deaths)
-        # BACKOFF with a delay is supervisord's own word for "start it then". `backoff` must not be less than the delay: a delay
-        # further away than that is taken for a clock that was set back.
-        process.state = ProcessStates.BACKOFF
-        process.backoff = wait
-        process.delay = time.time() + wait
+        start_later(process, wait)
         when = f"in {wait} s" if wait else "at once"
         self._relay.say(f"{process.config.name}: {program.last_exit}; it is started again {when}")
 
@@ -228,10 +236,19 @@ class Plugin:
         self._programs.pop(event.group, None)
         self._write()
 
+    def _running(self, _event: Any) -> None:
+        """Nothing has been started yet: what is simulated gets a head start."""
+        groups = self._supervisord.process_groups.values()
+        if any(group.config.priority == SIMULATOR for group in groups):
+            for group in groups:
+                if group.config.priority > SIMULATOR:
+                    for process in group.processes.values():
+                        start_later(process, HEAD_START_S)
+
     def _stopping(self, _event: Any) -> None:
         """supervisord stops one group after the other, by priority; together they need as long as the slowest."""
         for group in self._supervisord.process_groups.values():
-            if group.config.priority != STOPPED_AFTER_READERS:
+            if group.config.priority != SIMULATOR:
                 group.stop_all()
 
     def _tick(self, _event: Any) -> None:

@@ -207,6 +207,25 @@ def test_at_the_end_all_but_the_simulators_are_stopped_together(world):
     assert stopped == {"tic-a", "rapl", "usage", "aggregator"}
 
 
+def test_simulators_are_started_a_second_before_their_readers(world):
+    processes = {name: world.add(name, priority) for name, priority in (("aggregator", 5), ("sim-rapl", 10), ("rapl", 20))}
+    events.notify(events.SupervisorRunningEvent())
+
+    assert {name: process.state for name, process in processes.items()} == {
+        "aggregator": ProcessStates.STOPPED,
+        "sim-rapl": ProcessStates.STOPPED,
+        "rapl": ProcessStates.BACKOFF,
+    }
+    assert processes["rapl"].delay == pytest.approx(time.time() + 1, abs=0.5)
+
+
+def test_without_simulators_everything_is_started_at_once(world):
+    process = world.add("rapl")
+    events.notify(events.SupervisorRunningEvent())
+
+    assert process.state == ProcessStates.STOPPED
+
+
 def test_workers_json_tells_state_restarts_and_last_exit_of_each(world):
     process = world.add("rapl")
     process.starts(10)
