@@ -1,0 +1,161 @@
+"""Scrapes over loopback beside prometheus_client and node_exporter: `python bench/bench_scrape.py [SERIES ...]`.
+
+The server runs on CPU 0, `wrk` on CPU 1, 2 s a row. `finished`: the bytes are there already. `folding`: a scrape every 60 ms, so
+that each finds the bytes too old and a tenth of the values changed, and waits for collecting, rendering and compressing.
+"""
+
+import asyncio
+import http.client
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvloop
+from bench_render import _Peer, snapshot_of
+from prometheus_client import CollectorRegistry, start_http_server
+
+from energyd.aggregate.snapshot import Snapshot
+from energyd.export.collect import collect
+from energyd.export.http import application, start
+from energyd.export.httpmetrics import HttpMetrics
+from energyd.export.served import Served
+from energyd.service.clock import SYSTEM_CLOCK
+
+SECONDS = 2
+FOLDING_SCRAPES = 80
+FOLDING_PAUSE_S = 0.06
+
+
+class Changing:
+    """A fold that moves one value in ten."""
+
+    def __init__(self, series: int, changing: bool) -> None:
+        self._snapshot = snapshot_of(series)
+        self._changing = changing
+
+    def fold(self) -> Snapshot:
+        if self._changing:
+            processes = self._snapshot.processes
+            moved = tuple(
+                process._replace(energy_uj=process.energy_uj + 1, cpu_ns=process.cpu_ns + 1, power_w=process.power_w + 0.125)
+                if i % 10 == 0
+                else process
+                for i, process in enumerate(processes.visible)
+            )
+            self._snapshot = self._snapshot._replace(processes=processes._replace(visible=moved))
+        return self._snapshot
+
+
+async def serve_ours(series: int, port: int, changing: bool) -> None:
+    metrics = HttpMetrics(SYSTEM_CLOCK)
+    served = Served(Changing(series, changing).fold, SYSTEM_CLOCK, "bench", tail=metrics.exposition)
+    app = application(served, metrics, path="/metrics", rings=(), version="bench", clock=SYSTEM_CLOCK)
+    await start(app, "127.0.0.1", port)
+    if not changing:
+        served.publish(snapshot_of(series))
+        served._published_ns += 3600 * 10**9  # finished bytes, for the whole run
+    await asyncio.Event().wait()
+
+
+def serve_client(series: int, port: int) -> None:
+    registry = CollectorRegistry()
+    registry.register(_Peer(collect(snapshot_of(series), "bench")))  # type: ignore[arg-type]
+    start_http_server(port, "127.0.0.1", registry=registry)
+    time.sleep(3600)
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[None]:
+    """`command`, which listens on `port`, on CPU 0."""
+    with subprocess.Popen(["taskset", "-c", "0", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(200):
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
+
+
+def wrk(port: int, connections: int, *headers: str) -> tuple[str, str, str]:
+    """(requests a second, p50, p99)"""
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "--timeout", "30s"]
+    for header in headers:
+        command += ["-H", header]
+    out = subprocess.run([*command, f"http://127.0.0.1:{port}/metrics"], capture_output=True, text=True, check=True).stdout
+    found = [re.search(pattern, out) for pattern in (r"Requests/sec: +(\S+)", r"50% +(\S+)", r"99% +(\S+)")]
+    return tuple(match.group(1) if match else "-" for match in found)  # type: ignore[return-value]
+
+
+def folding(port: int, *headers: str) -> tuple[str, str, str]:
+    """The same figures for scrapes that each have to wait for a fold."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    took_ms = []
+    for _ in range(FOLDING_SCRAPES):
+        time.sleep(FOLDING_PAUSE_S)
+        begin = time.perf_counter()
+        connection.request("GET", "/metrics", headers=dict(header.split(": ") for header in headers))  # type: ignore[misc]
+        connection.getresponse().read()
+        took_ms.append((time.perf_counter() - begin) * 1e3)
+    quantiles = statistics.quantiles(took_ms, n=100)
+    return "-", f"{quantiles[49]:.2f}ms", f"{quantiles[98]:.2f}ms"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def row(series: int, server: str, what: str, figures: tuple[str, str, str]) -> None:
+    print(f"{series:>7} {server:<18} {what:<24} {figures[0]:>10} {figures[1]:>10} {figures[2]:>10}", flush=True)
+
+
+def main(sizes: list[int]) -> None:
+    gzip = "Accept-Encoding: gzip"
+    print(f"{'series':>7} {'server':<18} {'what':<24} {'requests/s':>10} {'p50':>10} {'p99':>10}")
+    for series in sizes:
+        for mode in ("finished", "folding"):
+            port = free_port()
+            with running([sys.executable, __file__, "--serve", mode, str(series), str(port)], port):
+                if mode == "finished":
+                    row(series, "energyd", "plain, 1 connection", wrk(port, 1))
+                    row(series, "energyd", "plain, 16 connections", wrk(port, 16))
+                    row(series, "energyd", "gzip, 1 connection", wrk(port, 1, gzip))
+                    row(series, "energyd", "gzip, 16 connections", wrk(port, 16, gzip))
+                else:
+                    row(series, "energyd", "plain, folding", folding(port))
+                    row(series, "energyd", "gzip, folding", folding(port, gzip))
+        port = free_port()
+        with running([sys.executable, __file__, "--serve", "client", str(series), str(port)], port):
+            row(series, "prometheus_client", "plain, 1 connection", wrk(port, 1))
+            row(series, "prometheus_client", "plain, 16 connections", wrk(port, 16))
+            row(series, "prometheus_client", "gzip, 1 connection", wrk(port, 1, gzip))
+    exporter = shutil.which("prometheus-node-exporter")
+    if exporter:
+        port = free_port()
+        with running([exporter, f"--web.listen-address=127.0.0.1:{port}"], port):
+            row(0, "node_exporter", "plain, 1 connection", wrk(port, 1))
+            row(0, "node_exporter", "gzip, 1 connection", wrk(port, 1, gzip))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        kind, count, at = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+        if kind == "client":
+            serve_client(count, at)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve_ours(count, at, changing=kind == "folding"))
+    if not shutil.which("wrk") or (os.cpu_count() or 1) < 2:
+        sys.exit("bench_scrape needs wrk (Debian: apt install wrk) and two CPUs")
+    main([int(argument) for argument in sys.argv[1:]] or [200, 10_000])
