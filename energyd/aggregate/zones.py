@@ -46,7 +46,7 @@ class ZoneTotals:
         """Take over what the reader's label says of the zone."""
         self.domain, self.parent = str(entry.get("domain", "")), str(entry.get("parent", ""))
         self.source = str(entry.get("source", ""))
-        self.additive = bool(entry.get("additive", False)) and not entry.get("dropped")
+        self.additive = bool(entry.get("additive", False))
         self.counter.configure(int(entry.get("range_uj", 0)), int(entry.get("max_power_uw", 0)))
 
     def sample(self, raw_uj: int, mono_ns: int, suspended_ns: int) -> None:
@@ -92,7 +92,7 @@ class ZoneBook:
 
     def label(self, identifier: int, entry: dict[str, Any]) -> None:
         name = entry.get("zone")
-        if name is None:
+        if name is None or entry.get("dropped"):
             return
         zone = self.zones.setdefault(name, ZoneTotals(name))
         zone.describe(entry)

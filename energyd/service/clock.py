@@ -16,7 +16,7 @@ class Clock(Protocol):
         """CLOCK_REALTIME: nanoseconds since 1970, UTC."""
 
     def sleep_until_ns(self, mono_ns: int) -> None:
-        """Return at `mono_ns` or at the first signal after the call, whichever comes first."""
+        """Return at `mono_ns`, or at once if that is past. A signal does not cut it short (PEP 475)."""
 
 
 class SystemClock:

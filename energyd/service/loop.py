@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from energyd.service.clock import Clock
+from energyd.units import NS_PER_S
 
 TIMERSLACK_FILE = "/proc/self/timerslack_ns"
+NAP_NS = NS_PER_S // 2  # the longest sleep: a signal only sets `stop`, which is looked at between two naps
 
 
 def sharpen_timers() -> None:
@@ -29,4 +31,5 @@ def run_periodic(tick: Callable[[int], None], period_ns: int, stop: object, cloc
         deadline_ns += missed * period_ns
         tick(missed)
         deadline_ns += period_ns
-        clock.sleep_until_ns(deadline_ns)
+        while not stop and (now_ns := clock.mono_ns()) < deadline_ns:
+            clock.sleep_until_ns(min(deadline_ns, now_ns + NAP_NS))

@@ -25,12 +25,11 @@ class FakeClock:
 class After:
     """Stops a loop after so many ticks."""
 
-    def __init__(self, ticks):
-        self.left = ticks
+    def __init__(self, ticks, seen):
+        self.ticks, self.seen = ticks, seen
 
     def __bool__(self):
-        self.left -= 1
-        return self.left < 0
+        return len(self.seen) >= self.ticks
 
 
 def test_ticks_keep_to_absolute_deadlines_however_long_the_work_takes():
@@ -40,7 +39,7 @@ def test_ticks_keep_to_absolute_deadlines_however_long_the_work_takes():
         seen.append((clock.now_ns, missed))
         clock.now_ns += 30
 
-    run_periodic(work, 100, After(4), clock)
+    run_periodic(work, 100, After(4, seen), clock)
     assert seen == [(1000, 0), (1100, 0), (1200, 0), (1300, 0)]
 
 
@@ -51,8 +50,23 @@ def test_missed_ticks_are_counted_not_made_up_for():
         seen.append((clock.now_ns, missed))
         clock.now_ns += 350 if len(seen) == 1 else 0
 
-    run_periodic(work, 100, After(3), clock)
+    run_periodic(work, 100, After(3, seen), clock)
     assert seen == [(1000, 0), (1350, 2), (1400, 0)]
+
+
+def test_a_slow_loop_sees_within_half_a_second_that_it_is_to_stop():
+    clock, ticks, stop = FakeClock(), [], Stop()
+    wake = clock.sleep_until_ns
+
+    def sleep_until_ns(mono_ns):
+        wake(mono_ns)
+        if clock.now_ns >= 3 * NS_PER_S:
+            stop.request()
+
+    clock.sleep_until_ns = sleep_until_ns
+    run_periodic(ticks.append, 100 * NS_PER_S, stop, clock)
+    assert len(ticks) == 1
+    assert clock.now_ns <= 3.6 * NS_PER_S
 
 
 def test_a_scaled_clock_runs_faster_from_its_origin_on(monkeypatch):
