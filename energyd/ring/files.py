@@ -120,7 +120,7 @@ def create(identity: Identity, clock: Clock) -> Store:
     mapping[: len(packed)] = packed
     words = memoryview(mapping).cast("Q")
     words[layout.LABELS_LENGTH] = labels.length
-    # Labels first: a ring whose labels are another's is rotated again, labels whose ring is another's would be lost.
+    # Between the two the pair does not match: readers wait, and a writer that finds it so rotates once more.
     os.rename(new_labels_path, labels_path)
     os.rename(new_path, path)
     return Store(words, mapping, labels, head=0, batch=1)
@@ -173,9 +173,8 @@ def finish_torn_write(words: Words, slots: Slots, capacity: int) -> int | None:
         if seq != head or layout.seal(last[:-8]) != last:
             return None
     if claim > head:
-        batch += 1
         for index in range(head + 1, claim + 1):
-            slots[_slot(index, capacity)] = layout.service_record(index, 0, batch & BATCH_MASK, VOID, 0, 0, 0, 0, 0)
+            slots[_slot(index, capacity)] = layout.service_record(index, 0, batch, VOID, 0, 0, 0, 0, 0)
         words[layout.HEAD] = claim
     return (batch + 1) & BATCH_MASK
 

@@ -131,6 +131,19 @@ def test_a_damaged_record_spoils_every_batch_that_it_may_belong_to(reader, open_
     assert len(drained.records) + drained.refused == 10
 
 
+def test_last_ends_a_batch_even_if_the_number_stays(reader, open_writer, run_dir):
+    writer = open_writer()
+    for number in range(4):
+        writer.append(1, number, (1, 0, 0, 0), status=LAST)
+    with open(run_dir / "rapl.ring", "r+b") as ring:
+        ring.seek(4096 + 2 * 64 + 30)
+        ring.write(b"\xff")
+
+    drained = reader.poll()
+
+    assert (drained.records["seq"].tolist(), drained.refused) == ([1, 4], 2)
+
+
 def test_labels_come_after_the_records_that_use_them(reader, open_writer):
     writer = open_writer()
     zone = writer.label({"zone": "package-0"})
