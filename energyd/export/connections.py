@@ -65,6 +65,5 @@ class ConnectionGuard:
 
 
 def _abort(connection: RequestHandler) -> None:
-    transport = connection.transport
-    if isinstance(transport, asyncio.Transport):
-        transport.abort()
+    if connection.transport is not None:
+        connection.transport.abort()

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -61,7 +62,8 @@ def serve(snapshot: Snapshot | None, scenario: Callable[[Site], Awaitable[None]]
         finally:
             await asyncio.wait_for(runner.cleanup(), 3)
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # what the aggregator runs on
+        runner.run(main())
 
 
 def test_a_scrape_is_text_by_default_and_openmetrics_when_asked(snapshot: Snapshot) -> None:
@@ -259,6 +261,7 @@ def test_above_the_bound_the_oldest_silent_connections_go_first(snapshot: Snapsh
         assert (await site.get())[0] == 200
         for _, writer in silent:
             writer.close()
+        await asyncio.gather(*[writer.wait_closed() for _, writer in silent], return_exceptions=True)
 
     serve(snapshot, scenario)
 
