@@ -5,17 +5,13 @@ import json
 import logging
 import re
 import shutil
-import socket
-import subprocess
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import free_port, get, running, wait_until
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Push
@@ -31,12 +27,13 @@ pytestmark = [
 ]
 
 
+AUTHORIZATION = "Basic ZW5lcmd5ZDpzZWNyZXQ="
+
+
 @pytest.fixture
 def victoria(tmp_path: Path) -> Iterator[str]:
     """The URL of a VictoriaMetrics that asks for a password."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     command = [
         "victoria-metrics",
         f"-storageDataPath={tmp_path}/vm",
@@ -46,29 +43,10 @@ def victoria(tmp_path: Path) -> Iterator[str]:
         "-httpAuth.username=energyd",
         "-httpAuth.password=secret",
     ]
-    with (tmp_path / "vm.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            wait_until(lambda: get(f"http://127.0.0.1:{port}/metrics"))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-def get(url: str) -> str:
-    request = urllib.request.Request(url, headers={"Authorization": "Basic ZW5lcmd5ZDpzZWNyZXQ="})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as response:
-            return str(response.read().decode())
-    except urllib.error.URLError:
-        return ""
-
-
-def wait_until(condition: Any, timeout_s: float = 20) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.1)
-    return result
+    url = f"http://127.0.0.1:{port}"
+    with running(command, tmp_path / "vm.log"):
+        wait_until(lambda: get(f"{url}/metrics", Authorization=AUTHORIZATION))
+        yield url
 
 
 def test_victoriametrics_stores_every_series_with_its_value_and_time(victoria: str, snapshot: Snapshot) -> None:
@@ -90,7 +68,7 @@ def test_victoriametrics_stores_every_series_with_its_value_and_time(victoria: s
 
     def exported() -> list[dict[str, Any]]:
         selector = urllib.parse.quote('{__name__=~"energyd_.*"}')
-        lines = get(f"{victoria}/api/v1/export?match[]={selector}").splitlines()
+        lines = get(f"{victoria}/api/v1/export?match[]={selector}", Authorization=AUTHORIZATION).splitlines()
         return [json.loads(line) for line in lines] if len(lines) == count else []
 
     rows = wait_until(exported)
@@ -104,4 +82,4 @@ def test_victoriametrics_stores_every_series_with_its_value_and_time(victoria: s
             }
             exact = value if metric.decimals < 0 else value / 10**metric.decimals
             assert read[tuple(sorted(pairs.items()))] == pytest.approx(exact, rel=1e-12, abs=1e-9), pairs
-    assert re.search(r'vm_rows_invalid_total\{type="prometheus"\} 0', get(victoria + "/metrics"))
+    assert re.search(r'vm_rows_invalid_total\{type="prometheus"\} 0', get(victoria + "/metrics", Authorization=AUTHORIZATION))
