@@ -11,14 +11,13 @@ from typing import Final
 from energyd.errors import EnvironmentFault
 
 DIRECTORY_MODE: Final = 0o750
-MOUNTINFO: Final = Path("/proc/self/mountinfo")
 
 
 def resolve_run_dir(
     wanted: str | Path,
     *,
     shared_memory: Path = Path("/dev/shm"),
-    mountinfo_path: Path = MOUNTINFO,
+    mountinfo_path: Path = Path("/proc/self/mountinfo"),
 ) -> tuple[Path, str | None]:
     """The directory that rings go to, made if need be, and a message for the user when it is not the one that was `wanted`.
 
@@ -37,11 +36,6 @@ def resolve_run_dir(
             f"mount one (mount -t tmpfs -o size=64m,mode=0750 tmpfs {wanted}) or set run_dir to a directory on a tmpfs"
         )
     return fallback, f"run_dir {wanted} {objection}: rings are in {fallback}"
-
-
-def on_tmpfs(directory: str | Path, mountinfo_path: Path = MOUNTINFO) -> bool:
-    """Whether `directory` lies on a tmpfs, or would if it were made."""
-    return _filesystem_at(Path(directory), mountinfo_path.read_text("utf-8", "backslashreplace")) == "tmpfs"
 
 
 def filesystem_of(device: int, mountinfo: str) -> str | None:
