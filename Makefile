@@ -1,30 +1,59 @@
-# Two commands do all the set-up: `make run` and `make test`.
+# Two commands do all the set-up: `make run` and `make test`. Both may be called again and again, by root or any user.
 PYTHON ?= python3
 VENV ?= .venv
+# A file of versions to install instead of the newest: make test VENV=.venv-floors CONSTRAINTS=packaging/floors.txt
+CONSTRAINTS ?=
+# More options: make run ARGS="--set metrics.port=9999"; make test ARGS="-k ring"
+ARGS ?=
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS))
+GENERATE := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean
+.PHONY: help run test lint docs golden bench clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: setup.cfg pyproject.toml
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "energyd needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make an environment: sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip setuptools
-	$(BIN)/pip install --quiet --editable '.[supervisor,test]'
+
+$(VENV)/.runs: setup.cfg pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(INSTALL) --editable '.[supervisor]'
 	@touch $@
 
-run: $(VENV)/.installed ## start energyd in the foreground with what this machine has; what is missing is simulated
-	$(BIN)/energyd run --simulate missing
+$(VENV)/.tests: setup.cfg pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(INSTALL) --editable '.[supervisor,test]'
+	@touch $@ $(VENV)/.runs
 
-test: $(VENV)/.installed ## run the whole test suite
-	$(BIN)/pytest
+run: $(VENV)/.runs ## start energyd in the foreground; what this machine lacks is simulated
+	@$(BIN)/energyd run --simulate missing $(ARGS)
 
-lint: $(VENV)/.installed ## ruff and mypy
+test: $(VENV)/.tests ## run the whole test suite
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.tests ## ruff, mypy, and whether generated files are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(GENERATE) energyd.settings_docs --check
+	$(GENERATE) energyd.cli_docs --check
+	$(GENERATE) energyd.export.document --check
 
-clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+docs: $(VENV)/.tests ## generate conf/energyd.yml, its schema, the manual pages and METRICS.md
+	$(GENERATE) energyd.settings_docs --write
+	$(GENERATE) energyd.cli_docs --write
+	$(GENERATE) energyd.export.document --write
+
+golden: $(VENV)/.tests ## write the golden scrapes anew, after a deliberate change
+	cd tests/export && ../../$(GENERATE) test_golden_scrape
+
+bench: $(VENV)/.tests ## run every benchmark; bench/README.md has the last results
+	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## remove the environments and what tools left behind
+	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -33,15 +33,17 @@ def resolve(config: Config, environ: Mapping[str, str], uid: int) -> tuple[Confi
 def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapping[str, str], uid: int) -> str:
     """The run directory that a running energyd uses: the configured one, the user's, or the fallback in /dev/shm.
 
-    A configuration that has become wrong does not hide what runs with the old one. Raises EnvironmentFault when none of the
-    directories holds a config.json, ConfigError when that may be the configuration's fault.
+    A run_dir in `settings` is taken at its word. A configuration that has become wrong does not hide what runs with the old one.
+    Raises EnvironmentFault when no directory holds a config.json, ConfigError when that may be the configuration's fault.
     """
+    wanted = dict(settings).get("run_dir")
     fault = None
     try:
-        configured: str | None = configfile.load(path, environ, settings).run_dir
+        configured = configfile.load(path, environ, settings).run_dir
     except ConfigError as error:
-        configured, fault = dict(settings).get("run_dir"), error
-    candidates = [place for place in (configured, _user_run_dir(environ), f"/dev/shm/energyd-{uid}") if place]
+        configured, fault = DEFAULTS.run_dir, error
+    places = (wanted,) if wanted else (configured, _user_run_dir(environ), f"/dev/shm/energyd-{uid}")
+    candidates = [place for place in places if place]
     for candidate in candidates:
         if os.path.exists(rundir.config_file(candidate)):
             return candidate
