@@ -24,7 +24,12 @@ def resolve_run_dir(
     Falls back to /dev/shm/energyd-UID. Raises EnvironmentFault when neither is a tmpfs directory that we can write.
     """
     wanted = Path(wanted)
-    mountinfo = mountinfo_path.read_text("utf-8", "backslashreplace")
+    try:
+        mountinfo = mountinfo_path.read_text("utf-8", "backslashreplace")
+    except OSError as fault:
+        raise EnvironmentFault(
+            f"{mountinfo_path}: {fault.strerror}; mount /proc, it tells which directories are on a tmpfs"
+        ) from fault
     objection = _prepare(wanted, mountinfo)
     if objection is None:
         return wanted, None

@@ -136,24 +136,26 @@ class RingReader:
         try:
             ring = MappedRing(self._ring_path, self._schema)
         except FileNotFoundError:
+            self.fault = None
             return nothing
         except layout.RefusedRing as refusal:
             self.fault = str(refusal)
             return nothing
         except OSError as fault:
-            self.fault = f"{self._ring_path}: {fault.strerror}; a reader must be in the group that owns it"
+            self.fault = _unreadable(self._ring_path, fault)
             return nothing
-        cursor, self._resume = self._resume, None
+        cursor = self._resume
         resumed = cursor is not None and cursor.identity == ring.identity and 1 <= cursor.next_index <= ring.head() + 1
         try:
             labels = LabelsReader(self._labels_path, ring.identity, cursor.labels_offset if cursor and resumed else 0)
-        except (OSError, ValueError):  # caught between the two renames of a rotation: the next poll finds both
+        except (OSError, ValueError) as fault:
             ring.close()
-            self._resume = cursor
+            between_two_renames = isinstance(fault, FileNotFoundError | ValueError)  # the next poll finds a pair
+            self.fault = None if between_two_renames else _unreadable(self._labels_path, fault)
             return nothing
         late = cursor is None and self._open is None
         self.close()
-        self._open = ring, labels
+        self._open, self._resume = (ring, labels), None
         self._next_index = cursor.next_index if cursor and resumed else 1
         self.fault = None
         drained = self._take(ring)
@@ -195,3 +197,7 @@ class RingReader:
             for part in self._open:
                 part.close()
             self._open = None
+
+
+def _unreadable(path: Path, fault: Exception) -> str:
+    return f"{path} cannot be read ({fault}); a reader must be in the group that owns it"

@@ -125,6 +125,13 @@ def test_an_unknown_file_system_is_not_taken_for_memory(machine):
         machine.resolve(machine.disk)
 
 
+def test_without_proc_the_mend_is_told(machine):
+    machine.mountinfo.unlink()
+
+    with pytest.raises(EnvironmentFault, match="mount /proc"):
+        machine.resolve(machine.memory)
+
+
 @pytest.mark.parametrize("trap", ["symlink", "foreign"])
 def test_a_fallback_that_somebody_else_has_laid_out_is_refused(machine, monkeypatch, trap):
     fall_back(machine, monkeypatch)

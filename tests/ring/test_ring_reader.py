@@ -289,16 +289,35 @@ def test_a_file_cut_short_is_reported_instead_of_a_bus_error(open_writer, reader
     assert "is damaged: 4096 bytes" in reader.fault
 
 
-def test_a_file_that_may_not_be_read_is_reported(open_writer, reader, monkeypatch):
-    open_writer()
+@pytest.mark.parametrize("name", ["rapl.ring", "rapl.labels"])
+def test_a_file_that_may_not_be_read_is_reported_until_it_may(open_writer, reader, monkeypatch, name):
+    fill(open_writer(), 1)
+    really = os.open
 
     def denied(path, flags):
-        raise PermissionError(13, "Permission denied")
+        if path.name == name:
+            raise PermissionError(13, "Permission denied")
+        return really(path, flags)
 
     monkeypatch.setattr("energyd.ring.reader.os.open", denied)
+    assert counts(reader.poll()) == (0, 0, 0, False)
+    assert name in reader.fault
+    assert "Permission denied); a reader must be in the group that owns it" in reader.fault
+    monkeypatch.undo()
+
+    assert counts(reader.poll()) == (3, 0, 0, False)
+    assert reader.fault is None
+
+
+def test_a_refused_file_that_has_gone_is_no_fault_any_more(reader, run_dir):
+    (run_dir / "rapl.ring").write_text("no ring")
+    reader.poll()
+    assert reader.fault
+    (run_dir / "rapl.ring").unlink()
+
     reader.poll()
 
-    assert "Permission denied; a reader must be in the group that owns it" in reader.fault
+    assert reader.fault is None
 
 
 def test_damaged_labels_are_reported_and_skipped(open_writer, reader, run_dir):
