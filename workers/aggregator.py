@@ -106,12 +106,14 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web
     return served, await start(pages, metrics.listen, metrics.port), pushing
 
 
-async def main_loop(aggregator: Aggregator, served: Served, stop: asyncio.Event, guard: Stop) -> None:
+async def main_loop(aggregator: Aggregator, served: Served, pushing: asyncio.Task[None], stop: asyncio.Event) -> None:
     notify("READY=1")
-    seconds = 0
+    seconds, guard = 0, Stop()
     while not (stop.is_set() or guard):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), FOLD_S)
+        if pushing.done():
+            pushing.result()  # it ends only by a fault of ours, which is not to be hidden
         served.publish(aggregator.refresh())
         seconds += 1
         if seconds % SAVE_TOTALS_S == 0:
@@ -138,7 +140,7 @@ async def run(settings: Config) -> None:
     aggregator = Aggregator(settings)
     served, runner, pushing = await startup(aggregator, settings)
     try:
-        await main_loop(aggregator, served, stop, Stop())
+        await main_loop(aggregator, served, pushing, stop)
     finally:
         await shutdown(aggregator, runner, pushing)
 

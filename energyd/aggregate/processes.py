@@ -120,10 +120,11 @@ class ProcessTable:
         window_ns = sum(ns for ns, _ in self._recent)
         recent_uj = sum((energy_uj for _, energy_uj in self._recent), np.zeros(len(self._rank), np.int64))
         visible = []
+        living = set(self._slot_of_identity.values())  # an ended process may wait for its last interval beside its pid's next owner
         for slot in np.flatnonzero(self._visible).tolist():
-            entry = self._labels[slot]
-            if not entry:
+            if slot not in living:
                 continue
+            entry = self._labels[slot]
             power_w = int(recent_uj[slot]) * 1000 / window_ns if window_ns else 0.0
             visible.append(
                 Process(

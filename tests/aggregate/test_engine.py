@@ -197,6 +197,25 @@ def test_a_reboot_keeps_the_totals_and_starts_the_baselines_anew():
         assert new.energy_uj > old.energy_uj
 
 
+def test_a_pid_that_is_used_again_is_shown_once():
+    """The old owner waits for its last interval when the new one, of the same name, is already known."""
+    world, engine = World(1, faults=False, zones=1), new_engine(top=50)
+    world.run(3)
+    world.feed(engine)
+    identifier, (pid, start_ticks, cpu_ns, _) = next(iter(world.processes.items()))
+    world.usage.add(samples.PROCESS, world.now_ns, (identifier, pid, start_ticks, cpu_ns, 0), samples.GONE)
+    heir = {"kind": "process", "pid": pid, "start_ticks": world.now_ns // 10**7, "comm": f"p{pid}", "cgroup": "/", "uid": 0}
+    world.labels.append(("usage", 999, heir))
+    world.now_ns += NS_PER_S // 2  # no sweep yet: the interval cannot be settled
+    world.usage.add(samples.PROCESS, world.now_ns, (999, pid, heir["start_ticks"], 5_000_000, 0))
+    world.usage.close(world.now_ns)
+    world.feed(engine)
+
+    shown = [process.pid for process in snapshot(engine, world).processes.visible]
+    assert shown.count(pid) <= 1
+    assert len(shown) == len(set(shown))
+
+
 def test_memory_stays_flat_while_processes_come_and_go():
     """Slots of the dead are used again: 20 000 processes born and gone need no more of them than live at once."""
     engine = new_engine(top=5)
