@@ -24,7 +24,6 @@ STOP_WAIT_S: Final = {SIMULATOR: 1, READER: 1, AGGREGATOR: 2}
 _COMMENT: Final = re.compile(r"\s[;#]|[\r\n]")
 
 HEAD = """\
-; Written by `energyd run`; energyd.supervision has the policy of restarts.
 [supervisord]
 nodaemon = true
 silent = true
@@ -34,6 +33,7 @@ pidfile = {run_dir}/supervisord.pid
 childlogdir = {run_dir}
 nocleanup = true
 identifier = energyd
+environment = OPENBLAS_NUM_THREADS="1"
 
 [unix_http_server]
 file = {socket}

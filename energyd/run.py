@@ -1,8 +1,7 @@
 """`energyd run`: look, decide, write, say what will happen, and become supervisord.
 
 The parent checks all that can be checked before a process is started (configuration, directories, port, a second instance), so
-that what is wrong is one line and an exit code, not a restart loop. execv keeps the process id and the lock on the run directory;
-the programs leave when the parent named in ENERGYD_PARENT is gone (energyd.service.stop), so that none outlives it.
+that what is wrong is one line and an exit code, not a restart loop. execv keeps the process id and the lock on the run directory.
 """
 
 import argparse
@@ -17,7 +16,6 @@ from energyd import __version__, configfile, machine, places, programs, rundir
 from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
 from energyd.service.files import write_atomically
-from energyd.service.stop import PARENT_VARIABLE
 
 PRIVATE = 0o600
 """config.json and invocation.json may hold passwords."""
@@ -55,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     truth_dir = os.path.abspath(arguments.truth) if arguments.truth else None
     variables = configfile.own_variables(os.environ)
     invocation = Invocation(config_path, tuple(arguments.set), arguments.simulate, truth_dir, variables)
-    start(invocation, os.environ, os.getuid(), os.execve)
+    start(invocation, os.environ, os.getuid(), os.execv)
     return 0
 
 
@@ -69,7 +67,7 @@ def decide(invocation: Invocation, environ: Mapping[str, str], uid: int) -> tupl
     return machine.set_up(config, machine.parse_simulate(invocation.simulate), keys), note
 
 
-def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execve: Callable[..., object]) -> None:
+def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execv: Callable[[str, list[str]], object]) -> None:
     """Raises ConfigError or EnvironmentFault, with nothing started, when something stands in the way."""
     setup, note = decide(invocation, environ, uid)
     config = setup.config
@@ -84,8 +82,7 @@ def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execve: 
         rundir.unlock(config.run_dir, lock)
         raise
     print(banner(setup, note), flush=True)
-    arguments = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", rundir.supervisord_conf(config.run_dir)]
-    execve(sys.executable, arguments, {**environ, PARENT_VARIABLE: str(os.getpid()), "OPENBLAS_NUM_THREADS": "1"})
+    execv(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", rundir.supervisord_conf(config.run_dir)])
 
 
 def require_supervisor() -> None:

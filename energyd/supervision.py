@@ -11,7 +11,6 @@ Loaded by `[rpcinterface:energyd] supervisor.rpcinterface_factory = energyd.supe
 import atexit
 import json
 import os
-import select
 import signal
 import socket
 import time
@@ -24,7 +23,9 @@ from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDe
 
 from energyd import rundir
 from energyd.errors import EXIT_CONFIGURATION
+from energyd.relay import Relay
 from energyd.service.files import write_atomically
+from energyd.service.stop import PARENT_VARIABLE
 from energyd.units import NS_PER_S
 
 FIRST_WAIT_S: Final = 1
@@ -32,9 +33,7 @@ LONGEST_WAIT_S: Final = 30
 STEADY_S: Final = 10  # a program that has lived as long as this starts again with the shortest wait
 STALE_S: Final = 10
 SIMULATOR: Final = 10  # priority; a device that is not there yet, or vanishes, under its reader would be worth a warning
-HEAD_START_S: Final = 1
-STDERR: Final = 2
-PIPE_BUF: Final = 4096  # poll(2) promises room for as much as this
+HEAD_START_S: Final = 5  # at most; readers are started as soon as every simulator has said that it is there
 
 
 def wait_s(quick_deaths: int) -> int:
@@ -56,44 +55,6 @@ class Tick1(events.TickEvent):  # type: ignore[misc]
     """One a second: supervisord's own smallest tick, five seconds, is too coarse to see a reader hang in time."""
 
     period = 1
-
-
-class Relay:
-    """Whole lines of the programs to our stderr. What a stopped terminal does not take is dropped and counted, never waited for."""
-
-    def __init__(self, fd: int = STDERR) -> None:
-        self._fd = fd
-        self._partial: dict[str, bytes] = {}
-        self.last_line: dict[str, str] = {}
-        self.dropped = 0
-
-    def feed(self, name: str, data: bytes) -> None:
-        *lines, rest = (self._partial.pop(name, b"") + data).split(b"\n")
-        if rest:
-            self._partial[name] = rest
-        for line in lines:
-            if line.strip():
-                self.last_line[name] = line.decode("utf-8", "backslashreplace").strip()
-            self._write(line + b"\n")
-
-    def flush(self, name: str) -> None:
-        """The program has ended: a last line without its newline is a line too."""
-        if name in self._partial:
-            self.feed(name, b"\n")
-
-    def say(self, text: str) -> None:
-        self._write(f"energyd: {text}\n".encode())
-
-    def _write(self, line: bytes) -> None:
-        for start in range(0, len(line), PIPE_BUF):
-            try:
-                if not select.select([], [self._fd], [], 0)[1]:
-                    self.dropped += 1
-                    return
-                os.write(self._fd, line[start : start + PIPE_BUF])
-            except (OSError, ValueError):  # nobody reads any more
-                self.dropped += 1
-                return
 
 
 class Wakeup:
@@ -164,6 +125,8 @@ class Plugin:
         self._mono_ns = mono_ns
         self._programs: dict[str, Program] = {}
         self._fault = ""
+        self._expected: set[str] = set()  # simulators that have not said anything yet
+        self._held: list[Any] = []  # readers that wait for them
         self._on_state = {
             events.ProcessStateStartingEvent: self._starting,
             events.ProcessStateExitedEvent: self._exited,
@@ -230,7 +193,13 @@ class Plugin:
         self._relay.say(f"{process.config.name}: {program.last_exit}; it is started again {when}")
 
     def _output(self, event: Any) -> None:
-        self._relay.feed(event.process.config.name, event.data)
+        name = event.process.config.name
+        self._relay.feed(name, event.data)
+        self._expected.discard(name)
+        if self._held and not self._expected:
+            for process in self._held:
+                process.delay = 0
+            self._held = []
 
     def _removed(self, event: Any) -> None:
         self._programs.pop(event.group, None)
@@ -239,11 +208,11 @@ class Plugin:
     def _running(self, _event: Any) -> None:
         """Nothing has been started yet: what is simulated gets a head start."""
         groups = self._supervisord.process_groups.values()
-        if any(group.config.priority == SIMULATOR for group in groups):
-            for group in groups:
-                if group.config.priority > SIMULATOR:
-                    for process in group.processes.values():
-                        start_later(process, HEAD_START_S)
+        self._expected = {name for group in groups if group.config.priority == SIMULATOR for name in group.processes}
+        if self._expected:
+            self._held = [process for group in groups if group.config.priority > SIMULATOR for process in group.processes.values()]
+            for process in self._held:
+                start_later(process, HEAD_START_S)
 
     def _stopping(self, _event: Any) -> None:
         """supervisord stops one group after the other, by priority; together they need as long as the slowest."""
@@ -295,6 +264,10 @@ class Interface:
 
 
 def make(supervisord: Any, run_dir: str) -> Interface:
-    """The rpcinterface factory; supervisord calls it once it has made its groups and before it starts a program."""
+    """The rpcinterface factory; supervisord calls it once it has made its groups and before it starts a program.
+
+    Programs leave when the process named in ENERGYD_PARENT is no longer their parent (energyd.service.stop): none outlives us.
+    """
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
     atexit.register(rundir.clean, run_dir)
     return Interface(Plugin(supervisord, run_dir, Relay()), Wakeup())

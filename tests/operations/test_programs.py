@@ -1,6 +1,7 @@
 """Which programs a configuration needs, and the supervisord.conf that runs them."""
 
 import configparser
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from energyd import programs
 from energyd.config import Config, Meter, SimulationClock, Usage
 from energyd.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 SIMULATED = Config(
     run_dir="/run/energyd",
     state_dir="/var/lib/energyd/simulated",
@@ -45,30 +47,20 @@ def test_a_real_machine_runs_no_simulator():
     assert [program.name for program in programs.programs(config)] == ["tic-linky", "rapl", "usage", "aggregator"]
 
 
-def test_the_configuration_for_supervisord_is_this():
+def test_the_configuration_for_supervisord_is_the_one_that_is_installed_as_an_example():
     """The policy of restarts rests on startsecs, exitcodes and autorestart; the console must never be inet."""
-    text = programs.supervisord_conf(Config(), "/opt/100%/bin/python3")
+    example = (ROOT / "conf" / "supervisord" / "energyd.conf").read_text()
+    comment, _, text = example.partition("\n\n")
 
-    assert text == programs.HEAD.format(run_dir="/run/energyd", socket="/run/energyd/supervisord.sock") + "".join(
-        f"""
-[program:{name}]
-command = /opt/100%%/bin/python3 -m energyd.workers.{name} /run/energyd/config.json
-priority = {priority}
-environment = {digests(Config())["program:" + name]}
-startsecs = 0
-startretries = 1000000
-autorestart = unexpected
-exitcodes = 100
-stopwaitsecs = {wait}
-stopasgroup = true
-killasgroup = true
-redirect_stderr = true
-stdout_logfile = NONE
-stdout_events_enabled = true
-"""
-        for name, priority, wait in (("rapl", 20, 1), ("usage", 20, 1), ("aggregator", 5, 2))
-    )
+    assert all(line.startswith(";") for line in comment.splitlines())
+    assert text == programs.supervisord_conf(Config(meters=(Meter("linky", "/dev/ttyUSB0"),)), "/usr/bin/python3")
     assert "inet" not in text
+
+
+def test_a_percent_sign_is_no_expansion():
+    assert "command = /opt/100%%/bin/python3 -m energyd.workers.rapl" in programs.supervisord_conf(
+        Config(), "/opt/100%/bin/python3"
+    )
 
 
 def test_supervisord_itself_understands_it(run_dir):

@@ -12,13 +12,14 @@ from supervisor.states import ProcessStates, SupervisorStates
 
 from energyd import programs, supervision
 from energyd.config import Config, Meter
+from energyd.relay import Relay
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.samples import USAGE
 from energyd.service.clock import SYSTEM_CLOCK
 from energyd.units import NS_PER_S
 
 
-class Recorder(supervision.Relay):
+class Recorder(Relay):
     """A relay whose stderr is a list."""
 
     def __init__(self):
@@ -207,16 +208,18 @@ def test_at_the_end_all_but_the_simulators_are_stopped_together(world):
     assert stopped == {"tic-a", "rapl", "usage", "aggregator"}
 
 
-def test_simulators_are_started_a_second_before_their_readers(world):
-    processes = {name: world.add(name, priority) for name, priority in (("aggregator", 5), ("sim-rapl", 10), ("rapl", 20))}
+def test_readers_are_started_when_every_simulator_has_said_that_it_is_there(world):
+    programs_ = (("aggregator", 5), ("sim-rapl", 10), ("sim-meter-a", 10), ("rapl", 20))
+    processes = {name: world.add(name, priority) for name, priority in programs_}
     events.notify(events.SupervisorRunningEvent())
 
-    assert {name: process.state for name, process in processes.items()} == {
-        "aggregator": ProcessStates.STOPPED,
-        "sim-rapl": ProcessStates.STOPPED,
-        "rapl": ProcessStates.BACKOFF,
-    }
-    assert processes["rapl"].delay == pytest.approx(time.time() + 1, abs=0.5)
+    states = {name: process.state for name, process in processes.items()}
+    assert states == {**dict.fromkeys(states, ProcessStates.STOPPED), "rapl": ProcessStates.BACKOFF}
+    assert processes["rapl"].delay > time.time() + 4
+    events.notify(events.ProcessLogStdoutEvent(processes["sim-rapl"], 1, b"there\n"))
+    assert processes["rapl"].delay > time.time() + 4
+    events.notify(events.ProcessLogStdoutEvent(processes["sim-meter-a"], 1, b"there\n"))
+    assert processes["rapl"].delay == 0
 
 
 def test_without_simulators_everything_is_started_at_once(world):
@@ -264,7 +267,7 @@ def test_a_full_disk_is_said_once_and_stops_nothing(world, monkeypatch):
 
 def test_the_relay_writes_whole_lines_and_remembers_the_last(tmp_path):
     reader, writer = os.pipe()
-    relay = supervision.Relay(writer)
+    relay = Relay(writer)
     relay.feed("a", b"one\ntw")
     relay.feed("b", b"other\n")
     relay.feed("a", b"o\nthr")
@@ -280,7 +283,7 @@ def test_the_relay_writes_whole_lines_and_remembers_the_last(tmp_path):
 
 def test_the_relay_drops_what_a_stopped_terminal_does_not_take():
     reader, writer = os.pipe()
-    relay = supervision.Relay(writer)
+    relay = Relay(writer)
     line = b"x" * 4000 + b"\n"
     for _ in range(40):
         relay.feed("a", line)
