@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -218,15 +219,19 @@ def test_no_process_outlives_a_killed_supervisor_and_the_next_run_goes_on():
         assert {path.name: path.stat().st_ino for path in daemon.run_dir.glob("*.ring")} == rings
 
 
-def test_a_port_in_use_is_one_line_and_nothing_is_left(tmp_path):
+def test_a_port_in_use_is_one_line_and_nothing_is_left():
     daemon = Supervised()
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", daemon.port))
-        taken.listen()
-        done = subprocess.run(daemon.arguments, capture_output=True, text=True, check=False, timeout=30)
+    try:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", daemon.port))
+            taken.listen()
+            done = subprocess.run(daemon.arguments, capture_output=True, text=True, check=False, timeout=30)
+        run_dir_is_left = daemon.run_dir.exists()
+    finally:
+        shutil.rmtree(daemon.home)
 
     assert done.returncode == 111
     assert done.stdout == ""
     assert done.stderr.startswith(f"energyd: cannot listen on 127.0.0.1:{daemon.port}: Address already in use;")
     assert done.stderr.count("\n") == 1
-    assert not daemon.run_dir.exists()
+    assert not run_dir_is_left
