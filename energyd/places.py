@@ -49,7 +49,7 @@ def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapp
             return candidate
     if fault is not None:
         raise fault
-    raise EnvironmentFault(f"energyd does not run: no config.json in {', '.join(candidates)}; start it with `energyd run`")
+    raise EnvironmentFault(f"energyd does not run: no config.json in {', '.join(candidates)}; start it, or ask as its user (sudo)")
 
 
 def _user_run_dir(environ: Mapping[str, str]) -> str | None:

@@ -30,13 +30,17 @@ class Relay:
                 self.last_line[name] = line.decode("utf-8", "backslashreplace").strip()
             self._write(line + b"\n")
 
-    def flush(self, name: str) -> None:
+    def end(self, name: str) -> None:
         """The program has ended: a last line without its newline is a line too."""
         if name in self._partial:
             self.feed(name, b"\n")
 
-    def say(self, text: str) -> None:
-        self._write(f"energyd: {text}\n".encode())
+    def write(self, text: str) -> None:
+        """A text of our own, whole lines; with `flush` this makes a stream for logging.StreamHandler."""
+        self._write(text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def _write(self, line: bytes) -> None:
         for start in range(0, len(line), PIPE_BUF):

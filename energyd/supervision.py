@@ -10,6 +10,7 @@ Loaded by `[rpcinterface:energyd] supervisor.rpcinterface_factory = energyd.supe
 
 import atexit
 import json
+import logging
 import os
 import signal
 import socket
@@ -21,9 +22,10 @@ from supervisor import events
 from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 
-from energyd import rundir
-from energyd.errors import EXIT_CONFIGURATION
-from energyd.relay import Relay
+from energyd import config, rundir
+from energyd.errors import EXIT_CONFIGURATION, ConfigError
+from energyd.relay import STDERR, Relay
+from energyd.service import log
 from energyd.service.files import write_atomically
 from energyd.service.stop import PARENT_VARIABLE
 from energyd.units import NS_PER_S
@@ -118,10 +120,21 @@ class Program:
 class Plugin:
     """No public method: supervisord offers those of an rpcinterface to every client of its socket."""
 
-    def __init__(self, supervisord: Any, run_dir: str, relay: Relay, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        supervisord: Any,
+        run_dir: str,
+        relay: Relay,
+        log_format: str = "text",
+        mono_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._supervisord = supervisord
         self._run_dir = run_dir
         self._relay = relay
+        handler = logging.StreamHandler(relay)
+        handler.setFormatter(log.formatter(log_format))
+        self._logger = logging.Logger("supervisor")
+        self._logger.addHandler(handler)
         self._mono_ns = mono_ns
         self._programs: dict[str, Program] = {}
         self._fault = ""
@@ -162,13 +175,15 @@ class Plugin:
         """It ended by itself. supervisord starts it again at its next round unless we make it wait."""
         name = process.config.name
         program.pid = 0
-        self._relay.flush(name)
+        self._relay.end(name)
         program.why = self._relay.last_line.get(name, "")
         program.last_exit = "killed by a signal" if process.exitstatus < 0 else f"exit code {process.exitstatus}"
         if process.exitstatus == EXIT_CONFIGURATION:
-            self._relay.say(
-                f"{name} ended with {program.last_exit}: its configuration is wrong ({program.why}). "
-                "It stays down; correct the configuration, then `energyd reload`"
+            self._logger.error(
+                "%s ended with %s: its configuration is wrong (%s). It stays down; correct that, then `energyd reload`",
+                name,
+                program.last_exit,
+                program.why,
             )
             return
         lived_ns = self._mono_ns() - program.started_mono_ns
@@ -190,7 +205,7 @@ class Plugin:
         wait = wait_s(program.quick_deaths)
         start_later(process, wait)
         when = f"in {wait} s" if wait else "at once"
-        self._relay.say(f"{process.config.name}: {program.last_exit}; it is started again {when}")
+        self._logger.warning("%s: %s; it is started again %s", process.config.name, program.last_exit, when)
 
     def _output(self, event: Any) -> None:
         name = event.process.config.name
@@ -206,7 +221,13 @@ class Plugin:
         self._write()
 
     def _running(self, _event: Any) -> None:
-        """Nothing has been started yet: what is simulated gets a head start."""
+        """Nothing has been started yet: what is simulated gets a head start.
+
+        supervisord restarts itself on SIGHUP, which is also what a terminal sends when its window is closed: that is an end.
+        """
+        if os.isatty(STDERR):
+            receiver = self._supervisord.options.signal_receiver
+            signal.signal(signal.SIGHUP, lambda _number, frame: receiver.receive(signal.SIGTERM, frame))
         groups = self._supervisord.process_groups.values()
         self._expected = {name for group in groups if group.config.priority == SIMULATOR for name in group.processes}
         if self._expected:
@@ -235,7 +256,9 @@ class Plugin:
         if silent_ns <= STALE_S * NS_PER_S:
             return
         program.hung += 1
-        self._relay.say(f"{name} (pid {process.pid}) has not given a sign of life for {silent_ns / NS_PER_S:.0f} s; it is killed")
+        self._logger.error(
+            "%s (pid %d) has not given a sign of life for %.0f s; it is killed", name, process.pid, silent_ns / NS_PER_S
+        )
         try:
             os.kill(process.pid, signal.SIGKILL)  # a stopped process takes no other signal
         except ProcessLookupError:  # it has just ended by itself
@@ -252,7 +275,7 @@ class Plugin:
         except OSError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
-                self._relay.say(f"`energyd status` will show old states: {error}")
+                self._logger.error("`energyd status` will show old states: %s", error)
 
 
 class Interface:
@@ -270,4 +293,8 @@ def make(supervisord: Any, run_dir: str) -> Interface:
     """
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     atexit.register(rundir.clean, run_dir)
-    return Interface(Plugin(supervisord, run_dir, Relay()), Wakeup())
+    try:
+        log_format = config.read(rundir.config_file(run_dir)).log.format
+    except ConfigError:  # the programs will say so, each for itself
+        log_format = config.Log().format
+    return Interface(Plugin(supervisord, run_dir, Relay(), log_format), Wakeup())

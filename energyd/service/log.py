@@ -25,15 +25,20 @@ class JournalFormatter(logging.Formatter):
         return text + "\n" + self.formatException(record.exc_info) if record.exc_info else text
 
 
-def setup(name: str, level: str, style: str) -> logging.Logger:
-    """Log to stderr as `style` ('text', 'json' or 'journal') from `level` up; returns the logger `name`."""
-    handler = logging.StreamHandler(sys.stderr)
+def formatter(style: str) -> logging.Formatter:
+    """How a line looks: 'text', 'json' or 'journal'."""
     formatters: dict[str, logging.Formatter] = {
         "text": logging.Formatter("%(levelname)s %(name)s: %(message)s"),
         "json": JsonFormatter(),
         "journal": JournalFormatter(),
     }
-    handler.setFormatter(formatters[style])
+    return formatters[style]
+
+
+def setup(name: str, level: str, style: str) -> logging.Logger:
+    """Log to stderr as `style` ('text', 'json' or 'journal') from `level` up; returns the logger `name`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(style))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

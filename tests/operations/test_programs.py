@@ -1,6 +1,7 @@
 """Which programs a configuration needs, and the supervisord.conf that runs them."""
 
 import configparser
+import re
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def test_the_configuration_for_supervisord_is_the_one_that_is_installed_as_an_ex
     comment, _, text = example.partition("\n\n")
 
     assert all(line.startswith(";") for line in comment.splitlines())
-    assert text == programs.supervisord_conf(Config(meters=(Meter("linky", "/dev/ttyUSB0"),)), "/usr/bin/python3")
+    written = programs.supervisord_conf(Config(meters=(Meter("linky", "/dev/ttyUSB0"),)), "/usr/bin/python3")
+    assert text == re.sub('DIGEST="[0-9a-f]{16}"', 'DIGEST=""', written)
     assert "inet" not in text
 
 

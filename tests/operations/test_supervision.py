@@ -63,7 +63,7 @@ class World:
         self.run_dir = run_dir
         self.relay = Recorder()
         self.supervisord = SimpleNamespace(options=SimpleNamespace(mood=SupervisorStates.RUNNING), process_groups={})
-        supervision.Plugin(self.supervisord, str(run_dir), self.relay, lambda: self.now_ns)
+        supervision.Plugin(self.supervisord, str(run_dir), self.relay, mono_ns=lambda: self.now_ns)
 
     def add(self, name, priority=20):
         process = Process(name, priority)
@@ -137,8 +137,8 @@ def test_exit_code_100_stays_down_and_says_why(world):
     assert process.state == ProcessStates.EXITED
     assert world.relay.written == [
         "energyd.yml:3: unknown key\n",
-        "energyd: tic-linky ended with exit code 100: its configuration is wrong (energyd.yml:3: unknown key). "
-        "It stays down; correct the configuration, then `energyd reload`\n",
+        "ERROR supervisor: tic-linky ended with exit code 100: its configuration is wrong (energyd.yml:3: unknown key). "
+        "It stays down; correct that, then `energyd reload`\n",
     ]
     assert world.report("tic-linky")["why"] == "energyd.yml:3: unknown key"
 
@@ -265,13 +265,34 @@ def test_a_full_disk_is_said_once_and_stops_nothing(world, monkeypatch):
     assert len([line for line in world.relay.written if "No space left" in line]) == 1
 
 
+def test_our_own_lines_have_the_format_of_the_others(tmp_path):
+    relay = Recorder()
+    plugin = supervision.Plugin(SimpleNamespace(), str(tmp_path), relay, "json")
+    plugin._logger.warning("rapl: %s", "gone")
+    events.clear()
+
+    assert json.loads(relay.written[0]) == {"level": "warning", "name": "supervisor", "message": "rapl: gone"}
+
+
+def test_closing_the_terminal_is_the_end_and_no_restart(world, monkeypatch):
+    received = []
+    world.supervisord.options.signal_receiver = SimpleNamespace(receive=lambda number, frame: received.append(number))
+    before = signal.getsignal(signal.SIGHUP)
+    monkeypatch.setattr(os, "isatty", lambda fd: True)
+    events.notify(events.SupervisorRunningEvent())
+    os.kill(os.getpid(), signal.SIGHUP)
+    signal.signal(signal.SIGHUP, before)
+
+    assert received == [signal.SIGTERM]
+
+
 def test_the_relay_writes_whole_lines_and_remembers_the_last(tmp_path):
     reader, writer = os.pipe()
     relay = Relay(writer)
     relay.feed("a", b"one\ntw")
     relay.feed("b", b"other\n")
     relay.feed("a", b"o\nthr")
-    relay.flush("a")
+    relay.end("a")
 
     assert os.read(reader, 100) == b"one\nother\ntwo\nthr\n"
     assert relay.last_line == {"a": "thr", "b": "other"}
