@@ -14,11 +14,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export.collect import collect
 from energyd.export.metric import FLOAT, UJ, Family, Metric
-from energyd.export.render import Renderer, escape, value_lines
+from energyd.export.render import Renderer, escape, fill, value_field
 
 JOULES = Metric("energyd_x_joules_total", "counter", "joules", "X.", ("a",), "1", UJ)
 ERROR = Metric("energyd_x_error_joules", "gauge", "joules", "X.", (), "1", UJ)
 WATTS = Metric("energyd_x_watts", "gauge", "watts", "X.", (), "1", FLOAT)
+
+
+def value_lines(metric: Metric, values: list[float]) -> list[bytes]:
+    """Each value as it stands at the end of a line."""
+    return fill(metric, [value_field(metric)] * len(values), values)
+
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
