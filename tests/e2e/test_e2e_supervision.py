@@ -198,6 +198,26 @@ def test_a_signal_ends_everything_within_three_seconds_and_leaves_only_the_state
         assert not re.search("Traceback|WARNING|ERROR", daemon.said().partition("Ctrl-C")[2])
 
 
+class InTerminal(Supervised):
+    """Started in a terminal window of its own; `close_window` closes that."""
+
+    def start(self):
+        self.log.touch()
+        master, slave = os.openpty()
+        self.process = subprocess.Popen(["setsid", "--ctty", *self.arguments], stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        self.close_window = lambda: os.close(master)
+
+
+def test_closing_the_terminal_ends_everything():
+    """It sends SIGHUP, on which supervisord by itself would start everything again, out of sight."""
+    with InTerminal() as daemon:
+        daemon.wait_ready()
+        gone_within(daemon, 3, daemon.close_window)
+
+        assert not daemon.run_dir.exists()
+
+
 def test_the_end_does_not_wait_for_a_process_that_hangs():
     with Supervised() as daemon:
         daemon.wait_ready()
