@@ -23,10 +23,22 @@ _LABEL_CACHE_SLACK: Final = 1000
 _NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 
 
+class Series(NamedTuple):
+    """The same family before it became text: `prefixes[i]` is the line of `values[i]` up to its value.
+
+    The list of prefixes stays the same object for as long as the family has the same series.
+    """
+
+    metric: Metric
+    prefixes: Sequence[bytes]
+    values: Sequence[float]
+
+
 class Rendered(NamedTuple):
-    """One rendering: the sample lines of each family that has any, in order."""
+    """One rendering: the sample lines of each family that has any, in order, and what they were made from."""
 
     sections: tuple[tuple[Metric, bytes], ...]
+    series: tuple[Series, ...] = ()
 
     def text(self) -> bytes:
         """The body of `text/plain; version=0.0.4`."""
@@ -51,7 +63,7 @@ class Renderer:
         self._blocks: dict[str, _Block] = {}
 
     def render(self, families: Iterable[Family]) -> Rendered:
-        sections = []
+        sections, series = [], []
         seen: set[str] = set()
         for metric, labels, values in families:
             assert metric.name not in seen, f"BUG: family {metric.name} rendered twice"
@@ -64,7 +76,8 @@ class Renderer:
             if labels is not block.labels and labels != block.labels:
                 block.begin(labels, self._prefixes(metric, labels))
             sections.append((metric, block.update(values)))
-        return Rendered(tuple(sections))
+            series.append(Series(metric, block.prefixes, values))
+        return Rendered(tuple(sections), tuple(series))
 
     def _prefixes(self, metric: Metric, labels: Sequence[LabelValues]) -> list[bytes]:
         assert len(set(labels)) == len(labels), f"BUG: duplicate series in {metric.name}"
@@ -96,6 +109,7 @@ class _Block:
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
         self.labels: Sequence[LabelValues] = ()
+        self.prefixes: Sequence[bytes] = ()
         self._forms: list[bytes] = []
         self._values: Sequence[float] = ()
         self._compared: Column | None = None  # the same values as an array
@@ -103,7 +117,7 @@ class _Block:
         self._body = b""
 
     def begin(self, labels: Sequence[LabelValues], prefixes: list[bytes]) -> None:
-        self.labels = labels
+        self.labels, self.prefixes = labels, prefixes
         field = value_field(self._metric)
         self._forms = [prefix.replace(b"%", b"%%") + field for prefix in prefixes]
         self._values, self._compared = (), None
