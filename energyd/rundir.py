@@ -92,9 +92,11 @@ def lock(run_dir: str) -> int:
 
 
 def unlock(run_dir: str, fd: int) -> None:
-    """Give the directory back without having used it; it goes too if nothing is in it."""
-    os.unlink(f"{run_dir}/energyd.lock")
+    """Give the directory back without having started anything: rings of an earlier run stay, it goes if nothing is left in it."""
+    for path in (config_file(run_dir), invocation_file(run_dir), supervisord_conf(run_dir), f"{run_dir}/energyd.lock"):
+        Path(path).unlink(missing_ok=True)
     os.close(fd)
+    _remove_if_empty(simulation_dir(run_dir))
     _remove_if_empty(run_dir)
 
 

@@ -255,3 +255,33 @@ def test_a_port_in_use_is_one_line_and_nothing_is_left():
     assert done.stderr.startswith(f"energyd: cannot listen on 127.0.0.1:{daemon.port}: Address already in use;")
     assert done.stderr.count("\n") == 1
     assert not run_dir_is_left
+
+
+@pytest.fixture
+def tiny_tmpfs(tmp_path):
+    """8 KiB: room for two of the three files that are written before anything is started."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k,mode=0750", "tmpfs", str(place)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_tmpfs_at_the_start_is_one_line_with_the_mend(tiny_tmpfs, tmp_path):
+    flags = [f"run_dir={tiny_tmpfs}", f"state_dir={tmp_path}/state", f"metrics.port={free_port()}"]
+    command = [
+        sys.executable,
+        "-m",
+        "energyd",
+        "run",
+        "--simulate",
+        "meter,rapl",
+        *(part for flag in flags for part in ("--set", flag)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 111
+    assert re.fullmatch(r"energyd: \S+: No space left on device; free some space there, .*\n", done.stderr)
+    assert list(tiny_tmpfs.iterdir()) == []

@@ -187,6 +187,18 @@ def test_a_port_in_use_is_one_line_with_the_mend(run_dir, tmp_path):
             started(invocation(run_dir, tmp_path, ("metrics.port", port)))
 
 
+def test_what_is_refused_leaves_nothing_but_rings_of_an_earlier_run(run_dir, tmp_path, monkeypatch):
+    def full(*_):
+        raise EnvironmentFault("full")
+
+    (run_dir / "usage.ring").write_text("")
+    monkeypatch.setattr(run.programs, "supervisord_conf", full)
+    with pytest.raises(EnvironmentFault, match="full"):
+        started(invocation(run_dir, tmp_path, ("metrics.port", free_port()), simulate="meter"))
+
+    assert [path.name for path in run_dir.iterdir()] == ["usage.ring"]
+
+
 def test_without_metrics_no_port_is_tried(run_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "require_port", lambda *_: pytest.fail("tried"))
 
