@@ -21,7 +21,7 @@ from energyd.aggregate.snapshot import Snapshot
 from energyd.errors import EnvironmentFault
 from energyd.export.connections import ConnectionGuard
 from energyd.export.httpmetrics import HttpMetrics
-from energyd.export.negotiate import choose_format, wants_gzip
+from energyd.export.negotiate import choose_encoding, choose_format
 from energyd.export.served import Served
 from energyd.service.clock import SYSTEM_CLOCK, Clock
 from energyd.service.log import DistinctFaults
@@ -52,13 +52,13 @@ class Pages:
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """The exposition in the format and encoding that the client prefers; 503 while there is none."""
         form = choose_format(request.headers.get(hdrs.ACCEPT, ""))
-        gzip = wants_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-        body = self._served.body(form.name, gzip)
+        coding = choose_encoding(request.headers.get(hdrs.ACCEPT_ENCODING, ""), self._served.encodings)
+        body = self._served.body(form.name, coding)
         if body is None:
             return _unavailable("energyd is starting: samples from before its start are being replayed\n")
         headers = {hdrs.CONTENT_TYPE: form.content_type, hdrs.VARY: "Accept, Accept-Encoding", hdrs.CACHE_CONTROL: "no-store"}
-        if gzip:
-            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        if coding:
+            headers[hdrs.CONTENT_ENCODING] = coding
         return web.Response(body=body, headers=headers)
 
     async def landing(self, _request: web.Request) -> web.StreamResponse:

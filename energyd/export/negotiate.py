@@ -6,6 +6,7 @@ When nothing matches, the answer is text 0.0.4, the oldest and the most widely u
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 TEXT: Final = "text"
@@ -13,6 +14,7 @@ OPENMETRICS: Final = "openmetrics"
 
 _ESCAPINGS: Final = ("allow-utf-8", "underscores", "dots", "values")
 _QVALUE: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+_FOR_ANY_CODING: Final = "gzip"  # what a client gets that would take any coding: a newer one has to be asked for by name
 _MEMBERS_MAX: Final = 32  # media ranges that are looked at
 
 
@@ -59,11 +61,18 @@ def choose_format(accept: str) -> Format:
     return chosen
 
 
-def wants_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is acceptable and not liked less than the plain body."""
-    codings = {member.kind: member.q for member in _members(accept_encoding)}
-    gzip = codings.get("gzip", codings.get("x-gzip", codings.get("*", 0.0)))
-    return gzip > 0 and gzip >= codings.get("identity", 0.0)
+def choose_encoding(accept_encoding: str, offers: Iterable[str]) -> str:
+    """The coding for the value of an Accept-Encoding header: of `offers`, the best first, the one with the highest q.
+
+    '' (the body as it is) where none is acceptable, or where the client likes that better.
+    """
+    codings = {member.kind.removeprefix("x-"): member.q for member in _members(accept_encoding)}
+    chosen, best = "", codings.get("identity", 0.0)
+    for offer in offers:
+        q = codings.get(offer, codings.get("*", 0.0) if offer == _FOR_ANY_CODING else 0.0)
+        if q > 0 and (q > best or (q == best and not chosen)):
+            chosen, best = offer, q
+    return chosen
 
 
 _WILDCARD_FIT: Final = 2

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energyd.export.negotiate import OPENMETRICS, TEXT, choose_format, wants_gzip
+from energyd.export.negotiate import OPENMETRICS, TEXT, choose_encoding, choose_format
 
 PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -83,10 +83,26 @@ def test_content_types_carry_version_and_charset_and_never_what_the_client_made_
     ],
 )
 def test_gzip_is_used_exactly_when_it_is_wanted(accept_encoding: str, gzip: bool) -> None:
-    assert wants_gzip(accept_encoding) is gzip
+    assert choose_encoding(accept_encoding, ["gzip"]) == ("gzip" if gzip else "")
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "coding"),
+    [
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, zstd;q=0.9", "gzip"),
+        ("zstd;q=0, gzip", "gzip"),
+        ("*", "gzip"),
+        ("zstd;q=0.5, identity", ""),
+        ("zstd;q=0.5, identity;q=0.1", "zstd"),
+        ("br", ""),
+    ],
+)
+def test_zstd_goes_to_those_who_name_it(accept_encoding: str, coding: str) -> None:
+    assert choose_encoding(accept_encoding, ["zstd", "gzip"]) == coding
 
 
 @given(st.text(max_size=300))
 def test_no_header_makes_negotiation_fail(header: str) -> None:
     assert choose_format(header).name in (TEXT, OPENMETRICS)
-    assert wants_gzip(header) in (True, False)
+    assert choose_encoding(header, ["zstd", "gzip"]) in ("zstd", "gzip", "")

@@ -313,7 +313,7 @@ def test_pushing_goes_on_at_the_interval_through_an_outage_and_catches_up_in_ord
             times = [int(body.split()[2]) for _, body in receiver.requests]
             assert times[:4] == [times[0]] * 4
             assert times[3:] == sorted(set(times[3:]))
-            body = served.body("text", gzip=False)
+            body = served.body("text")
             assert body is not None
             assert b'energyd_push_failures_total{target="vm"} 3\n' in body
             assert b'energyd_push_dropped_batches_total{target="vm",reason="clock"} 0\n' in body

@@ -8,6 +8,7 @@ import pytest
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import served as served_module
 from energyd.export.catalogue import PUSH_QUEUE
+from energyd.export.encoding import GZIP, IDENTITY
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS, TEXT
 from energyd.export.served import Served
@@ -29,11 +30,11 @@ class Aggregator:
 def test_asking_again_within_fifty_milliseconds_gives_the_same_bytes(snapshot: Snapshot, clock: Any) -> None:
     aggregator = Aggregator(snapshot, clock)
     served = Served(aggregator.fold, clock, "1")
-    first = served.body(TEXT, gzip=False)
+    first = served.body(TEXT)
     clock.now_ns += 50_000_000
-    assert served.body(TEXT, gzip=False) is first
+    assert served.body(TEXT) is first
     clock.now_ns += 1
-    assert served.body(TEXT, gzip=False) != first
+    assert served.body(TEXT) != first
     assert aggregator.folds == 2
 
 
@@ -46,27 +47,24 @@ def test_each_format_is_rendered_and_compressed_at_most_once(
         calls.append("collect")
         return collect(*arguments)
 
-    class CountedZlib:
-        @staticmethod
-        def compress(*arguments: Any) -> bytes:
-            calls.append("compress")
-            return zlib.compress(*arguments)
+    def counted_gzip(body: bytes) -> bytes:
+        calls.append("compress")
+        return zlib.compress(body)
 
     collect = served_module.collect
     monkeypatch.setattr(served_module, "collect", counted_collect)
-    monkeypatch.setattr(served_module, "zlib", CountedZlib)
-    served = Served(Aggregator(snapshot, clock).fold, clock, "1")
+    served = Served(Aggregator(snapshot, clock).fold, clock, "1", encoders={GZIP: counted_gzip})
     for _ in range(20):
         for name in (TEXT, OPENMETRICS):
-            for gzip in (True, False):
-                served.body(name, gzip)
+            for coding in (GZIP, IDENTITY):
+                served.body(name, coding)
     assert sorted(calls) == ["collect", "compress", "compress"]
 
 
 def test_compressed_bytes_unpack_to_the_plain_ones(snapshot: Snapshot, clock: Any) -> None:
     served = Served(Aggregator(snapshot, clock).fold, clock, "1")
     for name in (TEXT, OPENMETRICS):
-        packed, plain = served.body(name, gzip=True), served.body(name, gzip=False)
+        packed, plain = served.body(name, GZIP), served.body(name)
         assert packed is not None
         assert zlib.decompress(packed, 31) == plain
 
@@ -75,20 +73,20 @@ def test_publishing_costs_no_rendering_and_spares_the_next_who_asks_a_fold(snaps
     aggregator = Aggregator(None, clock)
     served = Served(aggregator.fold, clock, "1")
     served.publish(snapshot)
-    assert served.body(TEXT, gzip=False)
+    assert served.body(TEXT)
     assert aggregator.folds == 0
 
 
 def test_nothing_is_served_before_the_first_snapshot_and_before_it_is_ready(snapshot: Snapshot, clock: Any) -> None:
     aggregator = Aggregator(None, clock)
     served = Served(aggregator.fold, clock, "1")
-    assert served.body(TEXT, gzip=True) is None
+    assert served.body(TEXT, GZIP) is None
     aggregator.snapshot = snapshot._replace(ready=False)
-    assert served.body(TEXT, gzip=True) is None
+    assert served.body(TEXT, GZIP) is None
     assert served.current() is not None
     aggregator.snapshot = snapshot
     clock.now_ns += 60_000_000
-    assert served.body(TEXT, gzip=True)
+    assert served.body(TEXT, GZIP)
 
 
 def test_families_of_the_exporter_and_a_tail_are_part_of_the_exposition(snapshot: Snapshot, clock: Any) -> None:
@@ -98,7 +96,7 @@ def test_families_of_the_exporter_and_a_tail_are_part_of_the_exposition(snapshot
     served = Served(
         Aggregator(snapshot, clock).fold, clock, "1", (("site", "x"),), (source,), lambda name: f"tail_{name} 1\n".encode()
     )
-    text, openmetrics = served.body(TEXT, gzip=False), served.body(OPENMETRICS, gzip=False)
+    text, openmetrics = served.body(TEXT), served.body(OPENMETRICS)
     assert text is not None
     assert openmetrics is not None
     assert b'energyd_push_queue_batches{target="vm",site="x"} 3\n' in text
