@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "zones": Command("energyd.powercap.report", "which energy counters this machine has, and who may read them"),
     "tic": Command("energyd.tic.tool", "decode what a meter sends, or find one on a serial line"),
     "simulate": Command("energyd.simulate.__main__", "a meter behind a pseudo-terminal, or a powercap tree"),
+    "units": Command("energyd.systemd", "for the systemd units: put the configuration into force, start what it asks for"),
     "replay": Command("energyd.simulate.replay", "feed a captured meter file at line speed"),
 }
 

@@ -3,7 +3,7 @@
 The new configuration is decided as `energyd run` decided the old one (same file, same flags, same variables). If it is wrong, the
 running one stays: exit code 100. Otherwise config.json and supervisord.conf are replaced, and supervisord itself finds out which
 programs are other ones, because each carries a digest of its part of the configuration (energyd.programs). Never SIGHUP:
-supervisord would stop everything.
+supervisord would stop everything. Where no `energyd run` but units run, it is `systemctl reload energyd`.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from energyd import config as configuration
-from energyd import configfile, places, run, rundir
-from energyd.errors import ConfigError, EnvironmentFault
+from energyd import configfile, places, run, rundir, systemd
+from energyd.errors import EXIT_OK, ConfigError, EnvironmentFault
 
 ANSWER_S: Final = 10.0
 EXITED: Final = 100
@@ -77,7 +77,8 @@ def main(argv: Sequence[str]) -> int:
     run_dir = places.running(arguments.config, arguments.set, os.environ, os.getuid())
     saved = rundir.read_json(rundir.invocation_file(run_dir))
     if saved is None:
-        raise EnvironmentFault(f"{run_dir} is not the directory of an `energyd run`; restart the units instead")
+        systemd.systemctl(["reload", "energyd.service"])
+        return EXIT_OK
     pairs = tuple((key, text) for key, text in saved["settings"])
     invocation = run.Invocation(saved["config"], pairs, saved["simulate"], saved["truth_dir"], saved["environment"])
     old = configuration.read(rundir.config_file(run_dir))

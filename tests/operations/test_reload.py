@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from energyd import reload, run
+from energyd import reload, run, systemd
 from energyd.cli import main
 from energyd.config import from_json
 
@@ -101,8 +101,10 @@ def test_a_supervisor_that_is_gone_is_one_line(running, run_dir, monkeypatch, ca
     assert f"the supervisor in {run_dir} does not take it" in capsys.readouterr().err
 
 
-def test_units_of_systemd_are_restarted_instead(run_dir, capsys):
+def test_units_of_systemd_are_reloaded_by_systemd(run_dir, monkeypatch):
     (run_dir / "config.json").write_text(json.dumps({}))
+    asked = []
+    monkeypatch.setattr(systemd, "systemctl", asked.append)
 
-    assert main(["reload", "--set", f"run_dir={run_dir}"]) == 111
-    assert "restart the units instead" in capsys.readouterr().err
+    assert main(["reload", "--set", f"run_dir={run_dir}"]) == 0
+    assert asked == [["reload", "energyd.service"]]
