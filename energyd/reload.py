@@ -87,6 +87,8 @@ def main(argv: Sequence[str]) -> int:
     for key in FIXED:
         if getattr(new, key) != getattr(old, key):
             raise ConfigError(f"{key} cannot change while energyd runs; stop it and start it again")
+    if new.metrics.enabled and (new.metrics.listen, new.metrics.port) != (old.metrics.listen, old.metrics.port):
+        run.require_port(new.metrics.listen, new.metrics.port)
     run.write(new, invocation)
     try:
         done = apply(supervisor(run_dir))

@@ -1,6 +1,7 @@
 """`energyd reload` against a stand-in for supervisord."""
 
 import json
+import socket
 
 import pytest
 
@@ -80,6 +81,19 @@ def test_what_cannot_change_while_it_runs_is_refused(running, run_dir, tmp_path,
 
     assert main(["reload", "--set", f"run_dir={run_dir}"]) == 100
     assert "state_dir cannot change while energyd runs; stop it and start it again" in capsys.readouterr().err
+
+
+def test_a_new_port_that_is_in_use_leaves_the_running_configuration(running, run_dir, capsys):
+    file, server = running
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        file.write_text(file.read_text().replace("enabled: false", f"port: {taken.getsockname()[1]}"))
+
+        assert main(["reload", "--set", f"run_dir={run_dir}"]) == 111
+    assert "Address already in use" in capsys.readouterr().err
+    assert not from_json((run_dir / "config.json").read_text()).metrics.enabled
+    assert server.calls == []
 
 
 def test_the_flags_and_variables_of_the_run_hold_for_the_reload(run_dir, tmp_path, monkeypatch):
