@@ -11,6 +11,10 @@ from typing import Final, NamedTuple
 
 from energyd.ticfields import BY_LABEL, HISTORIQUE, STANDARD, TicField
 
+CONCENTRATOR_INDEXES: Final = ("BASE", "HCHC", "HCHP", "EJPHN", "EJPHPM")
+CONCENTRATOR_WIDTH: Final = 8
+"""A "concentrateur de telereport" has a digit less in its indexes than a meter (02E 2.2.2)."""
+
 # how the data becomes a value
 NUMBER: Final = "number"
 HEX: Final = "hex"
@@ -144,26 +148,34 @@ _STANDARD: Final = (
 
 
 class Entry(NamedTuple):
-    """`fits` tells whether data has the width and the characters that the label requires."""
+    """`fits` tells whether data has the width and the characters that the label requires.
+
+    `digits` are the widths of a number that is nothing but digits and bears no date, which is most of what a meter says.
+    """
 
     field: TicField
     width: int
+    digits: tuple[int, ...]
     kind: str
     fits: Callable[[bytes], re.Match[bytes] | None]
     dated: str
 
 
-def _shape(width: int, characters: bytes) -> re.Pattern[bytes]:
-    """`characters` is a class, to be repeated `width` times, or an expression for the whole."""
-    repeated = characters in (DIGITS, HEXADECIMAL, PRINTABLE)
-    return re.compile(rb"%b{%d}" % (characters, width) if repeated else rb"(?=.{%d}\Z)(?:%b)" % (width, characters))
+def _shape(widths: tuple[int, ...], characters: bytes) -> re.Pattern[bytes]:
+    """`characters` is a class, to be repeated, or an expression for the whole, which then has the one width."""
+    if characters in (DIGITS, HEXADECIMAL, PRINTABLE):
+        return re.compile(b"|".join(rb"%b{%d}" % (characters, width) for width in widths))
+    return re.compile(rb"(?=.{%d}\Z)(?:%b)" % (widths[0], characters))
 
 
 def _entries(mode: str, rows: tuple[tuple[str, int, str, bytes, str], ...]) -> dict[bytes, Entry]:
-    return {
-        label.encode(): Entry(BY_LABEL[mode, label], width, kind, _shape(width, characters).fullmatch, dated)
-        for label, width, kind, characters, dated in rows
-    }
+    entries = {}
+    for label, width, kind, characters, dated in rows:
+        widths = (width, CONCENTRATOR_WIDTH) if label in CONCENTRATOR_INDEXES else (width,)
+        plain = kind == NUMBER and characters == DIGITS and dated == PLAIN
+        fits = _shape(widths, characters).fullmatch
+        entries[label.encode()] = Entry(BY_LABEL[mode, label], width, widths if plain else (), kind, fits, dated)
+    return entries
 
 
 ENTRIES: Final = {HISTORIQUE: _entries(HISTORIQUE, _HISTORIQUE), STANDARD: _entries(STANDARD, _STANDARD)}

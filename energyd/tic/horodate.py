@@ -19,6 +19,10 @@ class Horodate(NamedTuple):
     degraded: bool
 
 
+NONE: Final = Horodate(0, False)
+"""What a group without one has."""
+
+
 def parse(text: bytes, blank_season: bool = False) -> Horodate | None:
     """The instant that 13 characters name, or None; a space for the season is only a date where `blank_season`."""
     match = _SHAPE.fullmatch(text)
@@ -35,6 +39,16 @@ def parse(text: bytes, blank_season: bool = False) -> Horodate | None:
     if season == b" ":
         return Horodate(local_s - _legal_offset_s(year, local_s), False) if blank_season else None
     return Horodate(local_s - _OFFSET_S[season], season.islower())
+
+
+def parse_slashed(text: bytes) -> int | None:
+    """The instant that `JJ/MM/AA HH:MM:SS` names (or `HH/MM/SS`), as professional meters write it in legal time, as UTC, or None.
+
+    The hour that comes twice in October is its first.
+    """
+    day, month, year, hour, minute, second = text.replace(b":", b"/").replace(b" ", b"/").split(b"/")
+    named = parse(b" " + year + month + day + hour + minute + second, blank_season=True)
+    return named.utc_s if named is not None else None
 
 
 def _days(year: int, month: int, day: int) -> int:

@@ -192,7 +192,8 @@ def test_the_season_may_be_blank_for_mobile_peaks_only() -> None:
         (STANDARD, (b"PAPP", b"02160"), "unknown_label"),
         (HISTORIQUE, (b"PTEC", b"HX.."), "bad_width"),
         (HISTORIQUE, (b"IMAXr", b"090"), "unknown_label"),
-        (HISTORIQUE, (b"JAUNE", b"hh:mn"), "unknown_label"),
+        (HISTORIQUE, (b"JAUNE", b"hh:mn"), "bad_width"),
+        (HISTORIQUE, (b"VERT", b"hh:mn"), "unknown_label"),
         (HISTORIQUE, (b"ADPS038", b"037"), "unknown_label"),
     ],
 )
