@@ -1,0 +1,208 @@
+"""The files of a spool: one is written at its end, the others wait to be read and are removed oldest first.
+
+A file is named after the ordinal of its first sample, so the names alone tell how many samples each holds. A restart never writes
+behind a tail that may be torn: it begins a file, and so does a write after one that failed. Raises OSError for what a disk does.
+"""
+
+import fcntl
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from energyd.errors import EnvironmentFault
+from energyd.spool.format import CHAPTER, PROGRESS, ROW, Record, Skipped, scan
+from energyd.spool.rows import DamagedRow, Row, RowDecoder
+from energyd.units import NS_PER_S
+
+SUFFIX: Final = ".spool"
+LOCK: Final = "lock"
+_NAME_DIGITS: Final = 20
+_MODE: Final = 0o640  # like the state file: what a house uses tells when nobody is at home
+_DIR_MODE: Final = 0o750
+
+
+class Segment(NamedTuple):
+    """One file. `first` is the ordinal of the first sample that it may hold."""
+
+    first: int
+    path: Path
+    size: int
+    written_s: float  # Unix time of the last write: no sample in it is younger
+
+
+def segments_in(directory: Path) -> list[Segment]:
+    """The files of a spool, oldest first; empty when the directory does not exist."""
+    found = []
+    for path in directory.glob("*" + SUFFIX):
+        if path.stem.isdecimal():
+            status = path.stat()
+            found.append(Segment(int(path.stem), path, status.st_size, status.st_mtime_ns / NS_PER_S))
+    return sorted(found)
+
+
+class Content:
+    """The bytes of one file with an index of its rows. Rows that cannot be decoded are as good as not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._bytes = path.read_bytes()
+        self.progress: Record | None = None  # the last
+        self.damage: list[Skipped] = []
+        self._rows: list[Record] = []
+        self._chapters: dict[int, Record] = {}
+        self._decoder: tuple[int, RowDecoder] | None = None
+        end = 0
+        for record in scan(self._bytes):
+            if isinstance(record, Skipped):
+                self.damage.append(record)
+            elif record.kind == ROW and record.first >= end:
+                self._rows.append(record)
+                end = record.first + record.samples
+            elif record.kind == CHAPTER:
+                self._chapters[record.offset] = record
+            elif record.kind == PROGRESS:
+                self.progress = record
+        self._firsts = [record.first for record in self._rows]
+
+    @property
+    def end(self) -> int | None:
+        """The ordinal behind its last row."""
+        return self._rows[-1].first + self._rows[-1].samples if self._rows else None
+
+    def rows(self, lo: int) -> Iterator[Row]:
+        """The rows that begin at `lo` or later."""
+        begin = bisect_right(self._firsts, lo - 1)
+        for record in self._rows[begin:]:
+            row = self._decoded(record)
+            if row is not None:
+                yield row
+
+    def before(self, first: int) -> Row | None:
+        """The row that ends where `first` begins."""
+        i = bisect_right(self._firsts, first - 1) - 1
+        row = self._decoded(self._rows[i]) if i >= 0 else None
+        return row if row is not None and row.end == first else None
+
+    def _decoded(self, record: Record) -> Row | None:
+        try:
+            if self._decoder is None or self._decoder[0] != record.chapter:
+                if record.chapter not in self._chapters:
+                    return None
+                self._decoder = record.chapter, RowDecoder(self._chapters[record.chapter])
+            return self._decoder[1].row(record)
+        except DamagedRow:
+            return None
+
+
+class Segments:
+    """All files of one spool, of which it is the only writer."""
+
+    def __init__(self, directory: Path, segment_bytes: int, sync: bool) -> None:
+        self.directory = directory
+        self._segment_bytes = segment_bytes
+        self._sync = sync
+        self._sealed: list[Segment] = []
+        self._active: Segment | None = None
+        self._file = -1
+        self._lock = -1
+        self.writes = self.written_bytes = 0
+
+    def open(self) -> Sequence[Segment]:
+        """Make or take over the directory; returns what is there. EnvironmentFault when another process writes to it."""
+        self.directory.mkdir(_DIR_MODE, parents=True, exist_ok=True)
+        if self._lock < 0:
+            lock = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                raise EnvironmentFault(
+                    f"{self.directory} belongs to another energyd that runs; stop it, or give this one a state_dir of its own"
+                ) from None
+            self._lock = lock
+        self._sealed = segments_in(self.directory)
+        return tuple(self._sealed)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size for segment in self.all())
+
+    @property
+    def offset(self) -> int | None:
+        """Where the next record goes in the file that is written; None when there is none."""
+        return self._active.size if self._active else None
+
+    @property
+    def due(self) -> bool:
+        """Whether the next row belongs into a new file."""
+        return self._active is None or self._active.size >= self._segment_bytes
+
+    def all(self) -> list[Segment]:
+        return [*self._sealed, *([self._active] if self._active else [])]
+
+    def begin(self, first: int) -> None:
+        """Begin a file for the samples from `first` on."""
+        self.seal()
+        if self._lock < 0:
+            self.open()
+        self.directory.mkdir(_DIR_MODE, parents=True, exist_ok=True)
+        path = self.directory / f"{first:0{_NAME_DIGITS}d}{SUFFIX}"
+        self._sealed = [segment for segment in self._sealed if segment.path != path]  # one in which nothing could be written
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        self._active = Segment(first, path, 0, 0.0)
+        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def append(self, record: bytes, now_s: float) -> None:
+        """Write `record` whole, or raise OSError; after that the next record begins a file."""
+        assert self._active is not None, "BUG: a record was written before a file was begun"
+        written = 0
+        try:
+            while written < len(record):
+                written += os.write(self._file, record[written:])
+        except OSError:
+            self._set_aside()
+            raise
+        self.writes += 1
+        self.written_bytes += len(record)
+        self._active = self._active._replace(size=self._active.size + len(record), written_s=now_s)
+
+    def duplicate(self) -> int | None:
+        """A descriptor of the file that is written, to be synced and closed by somebody else."""
+        return os.dup(self._file) if self._active else None
+
+    def seal(self) -> None:
+        """Write no more to the file that is open. Unless that is never done, it reaches the disk first: nobody comes back to it."""
+        if self._active is not None:
+            try:
+                if self._sync:
+                    os.fdatasync(self._file)
+            finally:
+                self._set_aside()
+
+    def _set_aside(self) -> None:
+        if self._active is not None:
+            self._sealed.append(self._active)
+            self._active = None
+            os.close(self._file)
+
+    def remove_oldest(self) -> None:
+        """Remove the oldest file that is not written to; IndexError when there is none."""
+        segment = self._sealed[0]
+        segment.path.unlink(missing_ok=True)
+        self._sealed.pop(0)
+
+    def reaching(self, ordinal: int) -> list[Segment]:
+        """The files that may hold `ordinal` or later ones, oldest first."""
+        every = self.all()
+        return every[max(0, bisect_right([segment.first for segment in every], ordinal) - 1) :]
+
+    def close(self) -> None:
+        self.seal()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
