@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from energyd import machine, places, run, rundir
+from energyd.cli import main
 from energyd.config import Config, Meter, Push, from_json
 from energyd.errors import ConfigError, EnvironmentFault
 
@@ -276,3 +277,13 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(run_dir, monkeypa
 def test_a_run_directory_that_is_missing_says_what_to_do(tmp_path):
     with pytest.raises(EnvironmentFault, match="--set run_dir=DIR"):
         rundir.lock(str(tmp_path / "nowhere"))
+
+
+def test_a_broken_configuration_is_one_line_and_exit_code_100(tmp_path, capsys):
+    (tmp_path / "energyd.yml").write_text("metrics:\n  prot: 9836\n")
+
+    assert main(["run", "--config", str(tmp_path / "energyd.yml")]) == 100
+    said = capsys.readouterr()
+    assert said.err.startswith(f"energyd: {tmp_path}/energyd.yml:2: metrics.prot: ")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
