@@ -96,4 +96,5 @@ class Feed:
             heartbeat_age_ns=max(0, mono_ns - header.heartbeat_ns) if header else None,
             writer_pid=header.writer_pid if header else 0,
             counters=book.counters,
+            newest_mono_ns=book.newest_ns,
         )

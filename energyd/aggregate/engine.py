@@ -97,6 +97,7 @@ class Engine:
             processes=self.table.snapshot(),
             meters=tuple(meter.snapshot(mono_ns) for meter in self.meters.values()),
             rings=rings,
+            attributed_mono_ns=min((zone.attributed_until_ns or 0 for zone in self.zones.attributable()), default=0),
         )
 
     def _host_view(self, zones: tuple[Zone, ...]) -> Host:

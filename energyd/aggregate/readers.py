@@ -16,13 +16,17 @@ class ReaderBook:
         self.schema_name = schema_name
         self._counters = [RestartingCounter() for _ in samples.COUNTERS[schema_name]]
         self.samples = self.overruns = self.refused = 0
+        self.newest_ns = 0  # when the newest sample was taken, by its own clock
 
     def fold(self, records: npt.NDArray[Any]) -> None:
         words = records[records["kind"] == samples.COUNTER].view(np.uint64).reshape(-1, 8)
         for index, value in words[:, 3:5].tolist():
             if index < len(self._counters):
                 self._counters[index].advance(value)
-        self.samples += int(np.count_nonzero(records["kind"] < samples.VOID))
+        own = records["mono_ns"][records["kind"] < samples.VOID]
+        if own.size:
+            self.samples += own.size
+            self.newest_ns = int(own.max())
 
     @property
     def counters(self) -> tuple[tuple[str, int], ...]:

@@ -99,6 +99,7 @@ class Ring(NamedTuple):
     heartbeat_age_ns: int | None  # None = no such ring
     writer_pid: int
     counters: tuple[tuple[str, int], ...]  # of its reader process, monotone across its restarts
+    newest_mono_ns: int = 0  # when its newest sample was taken; 0 = none since the aggregator started
 
 
 class Host(NamedTuple):
@@ -123,3 +124,4 @@ class Snapshot(NamedTuple):
     processes: Processes
     meters: tuple[Meter, ...]
     rings: tuple[Ring, ...]
+    attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never

@@ -9,7 +9,7 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 
 from typing import Final
 
-from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, UJ, Metric, counter, gauge
+from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, SUMMARY, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
 _PROCESS = ("pid", "comm", "cgroup", "uid")
@@ -389,6 +389,33 @@ HTTP_DURATION = Metric(
     "500",
     FLOAT,
 )
-HTTP_IN_PROGRESS = gauge("energyd_http_requests_in_progress", "", "Requests that are being answered.", ("handler",), "5")
+HTTP_IN_PROGRESS = gauge("energyd_http_requests_in_progress", "", "Requests that are being answered.", ("handler", "method"), "20")
+HTTP_REQUEST_SIZE = Metric(
+    "energyd_http_request_size_bytes",
+    SUMMARY,
+    "bytes",
+    "Size of the bodies of requests.",
+    ("handler", "method", "status"),
+    "200",
+    FLOAT,
+)
+HTTP_RESPONSE_SIZE = Metric(
+    "energyd_http_response_size_bytes",
+    SUMMARY,
+    "bytes",
+    "Size of the bodies of answers as they were sent, compressed or not.",
+    ("handler", "method", "status"),
+    "200",
+    FLOAT,
+)
+FRESHNESS = Metric(
+    "energyd_freshness_seconds",
+    HISTOGRAM,
+    "seconds",
+    "Time from the newest sample of zones or meters, or from the end of what is attributed, to the scrape that shows it.",
+    ("data",),
+    "50",
+    FLOAT,
+)
 
 CATALOGUE: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -43,8 +43,9 @@ RETRY_AFTER_S: Final = 1
 class Pages:
     """The handlers. `rings` are the names of the rings of all configured readers."""
 
-    def __init__(self, served: Served, rings: Sequence[str], path: str, version: str, clock: Clock) -> None:
+    def __init__(self, served: Served, metrics: HttpMetrics, rings: Sequence[str], path: str, version: str, clock: Clock) -> None:
         self._served = served
+        self._metrics = metrics
         self._rings = tuple(rings)
         self._clock = clock
         self._landing = _landing_page(path, version)
@@ -57,6 +58,8 @@ class Pages:
         if body is None:
             return _unavailable("energyd is starting: samples from before its start are being replayed\n")
         headers = {hdrs.CONTENT_TYPE: form.content_type, hdrs.VARY: "Accept, Accept-Encoding", hdrs.CACHE_CONTROL: "no-store"}
+        if self._served.snapshot is not None and request.method == hdrs.METH_GET:
+            self._metrics.shown(self._served.snapshot)
         if coding:
             headers[hdrs.CONTENT_ENCODING] = coding
         return web.Response(body=body, headers=headers)
@@ -97,7 +100,7 @@ def application(
     served: Served, metrics: HttpMetrics, *, path: str, rings: Sequence[str], version: str, clock: Clock
 ) -> web.Application:
     """The application that serves `path` and the fixed pages; HEAD is answered wherever GET is, the rest with 404 and 405."""
-    pages = Pages(served, rings, path, version, clock)
+    pages = Pages(served, metrics, rings, path, version, clock)
     app = web.Application(middlewares=[_observe(metrics)], client_max_size=0)
     app.router.add_get(path, pages.metrics)
     for fixed, handler in (("/", pages.landing), (HEALTHY_PATH, pages.healthy), (READY_PATH, pages.ready)):
@@ -157,14 +160,15 @@ def _observe(metrics: HttpMetrics) -> "Middleware":
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         name = "none" if resource is None else resource.canonical
-        begin_ns = metrics.begin(name)
-        status = 499  # what remains when the client has gone before it was answered
+        begin_ns = metrics.begin(name, request.method)
+        status, answered_bytes = 499, 0  # what remains when the client has gone before it was answered
         try:
             response = await handler(request)
             status = response.status
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await response.prepare(request)
                 await response.write_eof()
+            answered_bytes = 0 if request.method == hdrs.METH_HEAD else response.content_length or 0
         except web.HTTPException as error:
             status = error.status
             raise
@@ -173,7 +177,7 @@ def _observe(metrics: HttpMetrics) -> "Middleware":
                 request.transport.abort()
             raise
         finally:
-            metrics.end(name, request.method, status, begin_ns)
+            metrics.end(name, request.method, status, begin_ns, request.content_length or 0, answered_bytes)
         return response
 
     return observe

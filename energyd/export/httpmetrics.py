@@ -1,45 +1,65 @@
-"""What our own HTTP server does, counted by prometheus_client in a registry of its own."""
+"""What our own HTTP server does, and how fresh what it shows is, counted by prometheus_client in a registry of its own."""
 
 from collections.abc import Iterator
 from typing import Final, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client import Metric as ClientMetric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from energyd.export.catalogue import HTTP_DURATION, HTTP_IN_PROGRESS, HTTP_REQUESTS
+from energyd.aggregate.snapshot import Snapshot
+from energyd.export import catalogue
+from energyd.export.collect import TIC_RING_PREFIX
 from energyd.export.negotiate import OPENMETRICS
 from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
-_BUCKETS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_DURATIONS_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_AGES_S: Final = (0.01, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+ZONES: Final = "zones"
+METERS: Final = "meters"
+ATTRIBUTION: Final = "attribution"
+_ZONES_RING: Final = "rapl"
 
 
 class HttpMetrics:
-    """Requests by handler, method and status, their duration, and how many are in progress."""
+    """Requests by handler, method and status: how many, how long, how large, how many at this moment; and freshness."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._registry = CollectorRegistry()
-        self._requests = Counter(HTTP_REQUESTS.family, HTTP_REQUESTS.help, HTTP_REQUESTS.labels, registry=self._registry)
-        self._duration = Histogram(
-            HTTP_DURATION.name, HTTP_DURATION.help, HTTP_DURATION.labels, registry=self._registry, buckets=_BUCKETS_S
-        )
-        self._in_progress = Gauge(HTTP_IN_PROGRESS.name, HTTP_IN_PROGRESS.help, HTTP_IN_PROGRESS.labels, registry=self._registry)
+        registry = self._registry = CollectorRegistry()
+        requests, duration, in_progress = catalogue.HTTP_REQUESTS, catalogue.HTTP_DURATION, catalogue.HTTP_IN_PROGRESS
+        asked, answered, freshness = catalogue.HTTP_REQUEST_SIZE, catalogue.HTTP_RESPONSE_SIZE, catalogue.FRESHNESS
+        self._requests = Counter(requests.family, requests.help, requests.labels, registry=registry)
+        self._duration = Histogram(duration.name, duration.help, duration.labels, registry=registry, buckets=_DURATIONS_S)
+        self._in_progress = Gauge(in_progress.name, in_progress.help, in_progress.labels, registry=registry)
+        self._asked_bytes = Summary(asked.name, asked.help, asked.labels, registry=registry)
+        self._answered_bytes = Summary(answered.name, answered.help, answered.labels, registry=registry)
+        self._freshness = Histogram(freshness.name, freshness.help, freshness.labels, registry=registry, buckets=_AGES_S)
         self._expositions: dict[str, tuple[int, bytes]] = {}  # format -> (mono_ns, body)
 
-    def begin(self, handler: str) -> int:
+    def begin(self, handler: str, method: str) -> int:
         """A request for `handler` has come; returns what `end` wants to know."""
-        self._in_progress.labels(handler).inc()
+        self._in_progress.labels(handler, _known(method)).inc()
         return self._clock.mono_ns()
 
-    def end(self, handler: str, method: str, status: int, begin_ns: int) -> None:
+    def end(self, handler: str, method: str, status: int, begin_ns: int, asked_bytes: int = 0, answered_bytes: int = 0) -> None:
         """Its last byte has been handed over, or it has failed."""
-        method = method if method in _METHODS else "other"
-        self._in_progress.labels(handler).dec()
+        method = _known(method)
+        self._in_progress.labels(handler, method).dec()
         self._requests.labels(handler, method, str(status)).inc()
         self._duration.labels(handler, method).observe((self._clock.mono_ns() - begin_ns) / NS_PER_S)
+        self._asked_bytes.labels(handler, method, str(status)).observe(asked_bytes)
+        self._answered_bytes.labels(handler, method, str(status)).observe(answered_bytes)
+
+    def shown(self, snapshot: Snapshot) -> None:
+        """A scraper is being given `snapshot` now. Stamps of an accelerated clock lie in the future and tell nothing."""
+        newest = [(_data_of(ring.name), ring.newest_mono_ns) for ring in snapshot.rings]
+        now_ns = self._clock.mono_ns()
+        for data, mono_ns in (*newest, (ATTRIBUTION, snapshot.attributed_mono_ns)):
+            if data and 0 < mono_ns <= now_ns:
+                self._freshness.labels(data).observe((now_ns - mono_ns) / NS_PER_S)
 
     def exposition(self, name: str) -> bytes:
         """The families in the format `name`, without `# EOF`; rendered at most once a second."""
@@ -53,6 +73,14 @@ class HttpMetrics:
                 body = generate_latest(registry)
             self._expositions[name] = (now_ns, body)
         return body
+
+
+def _known(method: str) -> str:
+    return method if method in _METHODS else "other"
+
+
+def _data_of(ring: str) -> str:
+    return METERS if ring.startswith(TIC_RING_PREFIX) else ZONES if ring == _ZONES_RING else ""
 
 
 class _WithoutCreated:

@@ -7,6 +7,7 @@ COUNTER: Final = "counter"
 GAUGE: Final = "gauge"
 INFO: Final = "info"
 HISTOGRAM: Final = "histogram"
+SUMMARY: Final = "summary"
 
 FLOAT: Final = -1
 """`decimals` of a metric whose values are floats; all others are integers in units of 10**-decimals."""

@@ -55,6 +55,11 @@ class Served:
         self._rendered = None
         self._bodies = {}
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The Snapshot that was published last, however old: what the last rendering shows."""
+        return self._snapshot
+
     def current(self) -> Snapshot | None:
         """The current Snapshot, not older than FRESH_NS; None while there is none."""
         if self._snapshot is None or self._clock.mono_ns() - self._published_ns > FRESH_NS:

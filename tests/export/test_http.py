@@ -161,7 +161,8 @@ def test_requests_are_counted_by_handler_method_and_status(snapshot: Snapshot, c
         await site.get("/nowhere")
         await site.get("/-/healthy", method="HEAD")
         await site.get(method="PROPFIND")
-        await site.get()
+        await site.session.post(f"http://127.0.0.1:{site.port}/metrics", data=b"abc")
+        first = len((await site.get())[2])
         clock.now_ns += 1_000_000_000
         body = (await site.get())[2].decode()
         for line in (
@@ -170,7 +171,11 @@ def test_requests_are_counted_by_handler_method_and_status(snapshot: Snapshot, c
             'energyd_http_requests_total{handler="none",method="other",status="405"} 1.0',
             'energyd_http_requests_total{handler="/metrics",method="GET",status="200"} 1.0',
             'energyd_http_request_duration_seconds_count{handler="/metrics",method="GET"} 1.0',
-            'energyd_http_requests_in_progress{handler="/metrics"} 1.0',
+            'energyd_http_requests_in_progress{handler="/metrics",method="GET"} 1.0',
+            'energyd_http_response_size_bytes_count{handler="none",method="GET",status="404"} 1.0',
+            'energyd_http_response_size_bytes_sum{handler="/-/healthy",method="HEAD",status="200"} 0.0',
+            f'energyd_http_response_size_bytes_sum{{handler="/metrics",method="GET",status="200"}} {first}.0',
+            'energyd_http_request_size_bytes_sum{handler="none",method="POST",status="405"} 3.0',
         ):
             assert line in body
         assert "_created" not in body
@@ -180,6 +185,30 @@ def test_requests_are_counted_by_handler_method_and_status(snapshot: Snapshot, c
         assert (result.returncode, result.stdout + result.stderr) == (0, b"")
 
     serve(snapshot, scenario, clock)
+
+
+def test_the_age_of_what_a_scrape_shows_is_counted(snapshot: Snapshot, clock: Any) -> None:
+    now_ns = clock.mono_ns()
+    ages_ns = {"tic-house": 90_000_000, "rapl": 110_000_000, "usage": 1, "tic-fast": -5}
+    rings = tuple(snapshot.rings[0]._replace(name=name, newest_mono_ns=now_ns - age_ns) for name, age_ns in ages_ns.items())
+    never = snapshot.rings[0]._replace(name="tic-new")
+    shown = snapshot._replace(rings=(*rings, never), attributed_mono_ns=now_ns - 600_000_000)
+
+    async def scenario(site: Site) -> None:
+        await site.get()
+        await site.get(method="HEAD")
+        clock.now_ns += 1_000_000_000
+        body = (await site.get())[2].decode()
+        for data, bucket, count, age_s in (
+            ("meters", "0.1", 1, 0.09),
+            ("zones", "0.125", 1, 0.11),
+            ("attribution", "0.75", 1, 0.6),
+        ):
+            assert f'energyd_freshness_seconds_bucket{{data="{data}",le="{bucket}"}} {count}.0' in body
+            assert f'energyd_freshness_seconds_sum{{data="{data}"}} {age_s}' in body
+        assert 'energyd_freshness_seconds_bucket{data="zones",le="0.1"} 0.0' in body
+
+    serve(shown, scenario, clock)
 
 
 def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +230,7 @@ def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snap
             await asyncio.sleep(0.01)
         assert (await asyncio.wait_for(site.get("/-/healthy"), 2))[0] == 200
         for _ in range(100):
-            if b'in_progress{handler="/metrics"} 0.0' in HttpMetrics.exposition(_fresh(site.metrics), "text"):
+            if b'in_progress{handler="/metrics",method="GET"} 0.0' in HttpMetrics.exposition(_fresh(site.metrics), "text"):
                 break
             await asyncio.sleep(0.02)
         else:

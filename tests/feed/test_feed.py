@@ -150,6 +150,17 @@ def test_a_ring_of_another_schema_is_named_with_the_mend(tmp_path):
     assert "restart" in fault
 
 
+def test_the_snapshot_says_how_new_its_samples_are_and_up_to_when_energy_was_given_away(machine, tmp_path):
+    engine, feed = started(tmp_path)
+    feed.pull()
+    assert [ring.newest_mono_ns for ring in feed.rings(0)] == [0, 0]
+    machine.run(3)
+    feed.pull()
+    now_ns = machine.clock.now_ns
+    assert [ring.newest_mono_ns for ring in feed.rings(now_ns)] == [now_ns, now_ns]
+    assert engine.snapshot(mono_ns=now_ns, real_ns=0, ready=True, rings=()).attributed_mono_ns == now_ns
+
+
 def test_the_heartbeat_of_a_ring_has_an_age(machine, tmp_path):
     _, feed = started(tmp_path)
     machine.run(1)
