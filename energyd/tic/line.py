@@ -95,6 +95,10 @@ class Line:
             self._give_up()
             return []
 
+    def look_again(self) -> None:
+        """Try a device that is away at the next poll; may be called from a signal handler."""
+        self._back_off_s, self._open_at_ns = BACK_OFF_S[0], 0
+
     def close(self) -> None:
         """Let go of the device."""
         if self._port is not None:

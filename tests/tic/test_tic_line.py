@@ -255,6 +255,17 @@ def test_a_device_that_appears_late_is_used() -> None:
     assert world.line.counts()["reopenings"] == 0
 
 
+def test_who_is_told_to_look_again_does_so_at_once() -> None:
+    world = World()
+    world.refuses = FileNotFoundError(errno.ENOENT, "No such file or directory")
+    world.run(60)
+    tries = len(world.opened_ns)
+    world.line.look_again()
+    world.line.poll()
+
+    assert len(world.opened_ns) == tries + 1
+
+
 def test_the_patience_is_forgotten_once_the_line_is_understood() -> None:
     world = World()
     world.refuses = OSError(errno.ENOENT, "no such file")
