@@ -4,6 +4,7 @@ python -m energyd.workers.tic CONFIG_JSON METER_NAME
 """
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -124,6 +125,7 @@ def main(argv: list[str]) -> int:
         if meter is None:
             raise ConfigError(f"{argv[0]} has no meter named {argv[1]!r}; it names {[each.name for each in settings.meters]}")
         line, recorder = startup(settings, meter)
+        signal.signal(signal.SIGCONT, lambda _number, _frame: line.look_again())  # `energyd units wake`
         try:
             main_loop(line, recorder, stop)
         finally:
