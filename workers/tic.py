@@ -12,6 +12,7 @@ from typing import Final
 from energyd import config, samples
 from energyd.config import Config, Meter
 from energyd.errors import ConfigError, EnergydError
+from energyd.ring.reporter import Reporter
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.service import log
 from energyd.service.clock import SYSTEM_CLOCK, Clock, ScaledClock
@@ -36,9 +37,8 @@ class Recorder:
         self._clock = clock
         self._name = name
         self._faults = log.DistinctFaults(logger.warning, SYSTEM_CLOCK.mono_ns)
-        self._told: dict[str, tuple[int, int]] = {}  # text of a fault -> labels id, how often
+        self._reporter = Reporter(lambda kind, text: self._faults.report(kind, f"{name}: {text}"))
         self._unknown: set[bytes] = set()
-        self._counts: dict[str, int] = {}
 
     def record(self, events: list[Event]) -> None:
         mono_ns = self._clock.mono_ns()
@@ -46,7 +46,8 @@ class Recorder:
             if isinstance(event, Group):
                 self._group(event, mono_ns)
             elif isinstance(event, FrameEnd):
-                self._service(samples.FRAME, mono_ns, event.good, event.refused)
+                self._ring.service(samples.FRAME, mono_ns, event.good, event.refused, status=samples.LAST)
+                self._ring.next_batch()
             elif isinstance(event, Refused):
                 self._refused(event)
 
@@ -66,25 +67,12 @@ class Recorder:
             self._ring.label({"label": label.decode("ascii"), "raw": group.raw.decode("ascii")})
 
     def fault(self, text: str) -> None:
-        self._faults.report(text, f"{self._name}: {text}")
-        if self._ring.labels_full:
-            self._ring.rotate()
-            self._told.clear()
-        number, times = self._told.get(text) or (self._ring.label({"error": text}), 0)
-        self._told[text] = number, times + 1
-        self._service(samples.ERROR, self._clock.mono_ns(), number, times + 1)
+        self._reporter.fault(text, text)
 
     def beat(self, counts: dict[str, int]) -> None:
-        """To be called about once a second: sign of life, and the counters that have changed."""
+        """To be called about once a second: sign of life, and the counters and faults that have changed."""
         self._ring.heartbeat()
-        for index, (name, count) in enumerate(counts.items()):
-            if count != self._counts.get(name):
-                self._service(samples.COUNTER, self._clock.mono_ns(), index, count)
-        self._counts = counts
-
-    def _service(self, kind: int, mono_ns: int, a: int, b: int) -> None:
-        self._ring.service(kind, mono_ns, a, b, status=samples.LAST)
-        self._ring.next_batch()
+        self._reporter.tell(self._ring, self._clock.mono_ns(), tuple(counts.values()))
 
     def close(self) -> None:
         self._ring.close()

@@ -13,8 +13,9 @@ from energyd.errors import EXIT_OK, ConfigError, EnergydError
 from energyd.procfs.discovery import list_pids
 from energyd.procfs.machine import KEYFRAME_NS, Machine
 from energyd.procfs.scan import Sink
+from energyd.ring.reporter import Reporter
 from energyd.ring.writer import RingWriter, capacity_for
-from energyd.samples import COUNTER, COUNTERS, CPU_MODES, ERROR, KEYFRAME, MEMORY_FIELDS, USAGE
+from energyd.samples import COUNTERS, CPU_MODES, KEYFRAME, MEMORY_FIELDS, USAGE
 from energyd.service import log
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.clock import suspended_ns
@@ -33,18 +34,13 @@ class UsageReader:
         self.config = config
         self.period_ns = round(NS_PER_S / config.usage.rate_hz)
         self.logger = log.setup("usage", config.log.level, config.log.format)
-        self.faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
+        self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report)
         self.scans = self.missed_ticks = 0
-        self.tallies: dict[tuple[int, int], int] = {}  # (COUNTER or ERROR, which) -> how many
-        self.told: dict[tuple[int, int], int] = {}
-        self.numbers: dict[str, int] = {}  # of error texts
-        self.next_tell_ns = 0
+        self.tell_due_ns = 0
         self.labelled = 0  # since the ring was opened or rotated
         capacity = capacity_needed(count_processes(config.procfs_root), config.usage.rate_hz)
         self.writer = RingWriter.open(Path(config.run_dir), "usage", USAGE, capacity, CLOCK)
-        if self.writer.labels_full:
-            self.writer.rotate()
-        sink = Sink(self.label, self.fault, CLOCK.mono_ns)
+        sink = Sink(self.label, self.reporter.fault, CLOCK.mono_ns)
         self.machine = Machine(config.procfs_root, config.sysfs_root, self.period_ns, sink)
         self.logger.info("%s; ring of %d records", self.machine.describe(), capacity)
 
@@ -52,46 +48,28 @@ class UsageReader:
         self.labelled += 1
         return self.writer.label(entry)
 
-    def fault(self, kind: str, text: str) -> None:
-        """Log a fault of this kind now and then, and put its first text into the ring."""
-        self.faults.report(kind, text)
-        if kind not in self.numbers:
-            self.numbers[kind] = self.label({"error": text})
-        key = ERROR, self.numbers[kind]
-        self.tallies[key] = self.tallies.get(key, 0) + 1
-
-    def tell(self, now_ns: int) -> None:
-        """Put into the ring which counters and errors have changed."""
-        processes = self.machine.processes
-        counts = (self.scans, self.missed_ticks, self.machine.read_errors, processes.born, processes.gone)
-        self.tallies.update({(COUNTER, index): count for index, count in enumerate(counts)})
-        for (kind, which), value in self.tallies.items():
-            if self.told.get((kind, which)) != value:
-                self.told[kind, which] = value
-                self.writer.service(kind, now_ns, which, value)
-
     def rotate_if_full(self) -> None:
         """Not when the labels are the living's own: a new ring would be as full at once."""
         if self.writer.labels_full and self.labelled > 2 * len(self.machine.processes.table):
             self.writer.rotate()
             self.labelled = 0
-            self.numbers, self.tallies, self.told = {}, {}, {}
+            self.reporter.start_anew()
             self.machine.relabel()
 
     def tick(self, missed: int) -> None:
         """One batch: everything that moved, and once a second what there is to tell."""
         self.rotate_if_full()
         scan = self.machine.scan()
-        for kind, mono_ns, payload, status in scan.samples:
-            self.writer.append(kind, mono_ns, payload, status=status)
+        self.writer.write_batch(
+            scan.samples, CLOCK.mono_ns(), scan.begin_ns, suspended_ns(), status=KEYFRAME if scan.keyframe else 0
+        )
         self.scans += 1
         self.missed_ticks += missed
-        if telling := scan.begin_ns >= self.next_tell_ns:
-            self.next_tell_ns = scan.begin_ns + NS_PER_S
-            self.tell(scan.begin_ns)
-        self.writer.end_batch(CLOCK.mono_ns(), scan.begin_ns, suspended_ns(), status=KEYFRAME if scan.keyframe else 0)
-        self.writer.heartbeat()
-        if telling:
+        if scan.begin_ns >= self.tell_due_ns:
+            self.tell_due_ns = scan.begin_ns + NS_PER_S
+            processes = self.machine.processes
+            counters = self.scans, self.missed_ticks, self.machine.read_errors, processes.born, processes.gone
+            self.reporter.tell(self.writer, scan.begin_ns, counters)
             notify("READY=1\nWATCHDOG=1")
 
 

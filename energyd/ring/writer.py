@@ -1,29 +1,33 @@
 """Appends samples to a ring: the one place that stores into it while readers look on.
 
-A record is stored in three steps: `claim` says which slot is about to change, then the 64 bytes are copied, then `head` says
-that they are there. A reader that copied a slot and then finds it claimed again throws its copy away, so nobody waits.
+Records are stored in three steps, one or many at a time: `claim` says up to which index slots are about to change, then their
+bytes are copied, then `head` says that they are there. A reader that copied a slot and then finds it claimed again throws its copy
+away, so nobody waits. A batch of five costs one of each step, and half the time of five single records.
 Law: a writer never looks at its readers; with none, one or a stopped one it does exactly the same stores.
 """
 
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from energyd.ring import files, layout
 from energyd.ring.labels import Entry
 from energyd.ring.layout import CLAIM, HEAD, HEADER_SIZE, WORD_MASK
-from energyd.samples import END, HEAD_FORMAT, LAST, RECORD_SIZE, SERVICE_FORMAT, Schema
+from energyd.samples import END, LAST, RECORD_SIZE, SERVICE_FORMAT, VOID, Schema
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 HELD_S: Final = 60
 """Seconds of samples that a ring holds at least, so that an aggregator may be away that long."""
 PAGE_RECORDS: Final = 4096 // RECORD_SIZE
 
-_seven_words = struct.Struct("<7Q").unpack
-_word = struct.Struct("<Q").pack
-_pack_service = struct.Struct(HEAD_FORMAT + SERVICE_FORMAT).pack
+_record = struct.Struct("<8Q").pack
+_four_words = struct.Struct("<4Q").unpack
 _W0, _W1, _W2, _W3, _W4, _W5, _W6 = layout.WEIGHTS
+
+Sample = tuple[int, int, tuple[Any, ...], int]
+"""(kind, mono_ns, payload, status): what a reader makes of one reading."""
 
 
 def capacity_for(records_per_s: float) -> int:
@@ -43,7 +47,9 @@ class RingWriter:
         self._clock = clock
         self._lock = lock
         self._mask = identity.capacity - 1
-        self._pack = struct.Struct(HEAD_FORMAT + identity.schema.payload).pack
+        self._pack_payload = struct.Struct("<" + identity.schema.payload).pack
+        self._words_from = 0 if identity.schema.payload == SERVICE_FORMAT else VOID
+        """Kinds from here on have a payload of four words; that of the others is packed first."""
         self._use(store)
 
     @classmethod
@@ -72,25 +78,47 @@ class RingWriter:
 
     def append(self, kind: int, mono_ns: int, payload: tuple[Any, ...], *, status: int = 0) -> None:
         """Store one sample of the ring's schema; it is seen once its batch has been closed by a record with LAST."""
-        seq = self._seq + 1
-        self._store(seq, self._pack(seq, mono_ns, self._batch, kind, status, *payload))
+        self.append_many(((kind, mono_ns, payload, status),))
 
     def service(self, kind: int, mono_ns: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, *, status: int = 0) -> None:
         """Store one SERVICE record (samples.VOID and above)."""
         self._services += 1
-        seq = self._seq + 1
-        self._store(seq, _pack_service(seq, mono_ns, self._batch, kind, status, a, b, c, d))
+        self.append_many(((kind, mono_ns, (a, b, c, d), status),))
 
-    def _store(self, seq: int, body: bytes) -> None:
-        # layout.seal, written out: calls would cost a third of the whole.
-        a, b, c, d, e, f, g = _seven_words(body)
-        check = (a * _W0 + b * _W1 + c * _W2 + d * _W3 + e * _W4 + f * _W5 + g * _W6) & WORD_MASK
-        offset = HEADER_SIZE + (seq & self._mask) * RECORD_SIZE
-        words = self._words
-        words[CLAIM] = seq
-        self._slots[offset : offset + RECORD_SIZE] = body + _word(check)
-        words[HEAD] = seq
-        self._seq = seq
+    def append_many(self, samples: Sequence[Sample]) -> None:
+        """Store samples of the ring's schema at once; a value that does not fit raises struct.error, and then none is stored."""
+        seq, batch, words_from = self._seq, self._batch, self._words_from
+        records = []
+        for kind, mono_ns, payload, status in samples:
+            seq += 1
+            head = batch | kind << 32 | status << 48
+            a, b, c, d = payload if kind >= words_from else _four_words(self._pack_payload(*payload))
+            # layout.seal, written out: calls would cost a third of the whole.
+            check = (seq * _W0 + mono_ns * _W1 + head * _W2 + a * _W3 + b * _W4 + c * _W5 + d * _W6) & WORD_MASK
+            records.append(_record(seq, mono_ns, head, a, b, c, d, check))
+        self._store(records)
+
+    def _store(self, records: list[bytes]) -> None:
+        """The records that come next: in one piece, but for the end of the file, where the ring closes."""
+        words, capacity = self._words, self._mask + 1
+        while records:
+            slot = (self._seq + 1) & self._mask
+            piece = records[: min(capacity - slot, capacity // 2)]  # never all slots: what a death leaves is told from damage
+            offset, last = HEADER_SIZE + slot * RECORD_SIZE, self._seq + len(piece)
+            words[CLAIM] = last
+            self._slots[offset : offset + len(piece) * RECORD_SIZE] = b"".join(piece)
+            words[HEAD] = last
+            self._seq = last
+            records = records[len(piece) :]
+
+    def write_batch(
+        self, samples: Sequence[Sample], mono_ns: int, begin_mono_ns: int, suspended_ns: int, *, status: int = 0
+    ) -> None:
+        """Store a whole batch with its END record, as `end_batch` after `append_many` would, and give the sign of life."""
+        members = self._seq - self._before_batch - self._services + len(samples)
+        self.append_many((*samples, (END, mono_ns, (members, begin_mono_ns, suspended_ns, 0), LAST | status)))
+        self.next_batch()
+        self._words[layout.HEARTBEAT] = mono_ns
 
     def end_batch(self, mono_ns: int, begin_mono_ns: int, suspended_ns: int, *, status: int = 0) -> None:
         """Close the batch with an END record: how many samples it has, when it began, how long the machine has slept."""

@@ -46,7 +46,8 @@ class Memory:
 
     def __setitem__(self, where, value):
         if isinstance(where, slice):
-            assert where.stop - where.start == len(value) == RECORD_SIZE
+            assert where.stop - where.start == len(value)
+            assert len(value) % RECORD_SIZE == 0 < len(value)
             offset, data = where.start, value
         else:
             offset, data = where * WORD, value.to_bytes(WORD, "little")
@@ -60,18 +61,28 @@ class NoLabels:
 
 
 def write(memory, batches, clock=None):
-    """One life of a writer over `memory`: adopt what is there, then write batches of these sizes, END included."""
+    """One life of a writer over `memory`: adopt what is there, then write batches of these sizes, END included.
+
+    Every other batch is stored at once.
+    """
     batch = files.finish_torn_write(memory, memory, memory.capacity)
     assert batch is not None, "what a death leaves can always be adopted"
     identity = files.Identity(Path("nowhere"), "rapl", RAPL, memory.capacity, bytes(16))
     store = files.Store(memory, memory, NoLabels(), memory[layout.HEAD], batch)
     writer = RingWriter(identity, store, clock or TurnedClock(), lock=-1)
-    for size in batches:
+    for position, size in enumerate(batches):
+        samples = []
         for number in range(size - 1):
             # words that differ from record to record in every bit position, as those of a torn mix would
             noise = hash((memory[layout.HEAD], size, number)) & layout.WORD_MASK
-            writer.append(number, noise >> 1, (noise, noise ^ layout.WORD_MASK, noise * 3 & layout.WORD_MASK, number))
-        writer.end_batch(1, 2, 3)
+            payload = noise, noise ^ layout.WORD_MASK, noise * 3 & layout.WORD_MASK, number
+            samples.append((number, noise >> 1, payload, 0))
+        if position % 2:
+            writer.write_batch(samples, 1, 2, 3)
+        else:
+            for kind, mono_ns, payload, status in samples:
+                writer.append(kind, mono_ns, payload, status=status)
+            writer.end_batch(1, 2, 3)
 
 
 def lives(capacity, stories):

@@ -180,6 +180,24 @@ def test_a_record_is_stored_in_this_order_claim_then_bytes_then_head():
         assert head == (layout.HEAD * 8, index.to_bytes(8, "little"))
 
 
+@pytest.mark.parametrize(
+    ("before", "size", "pieces"),
+    [(1, 3, [(2, 4)]), (3, 4, [(4, 7)]), (5, 5, [(6, 7), (8, 10)]), (7, 9, [(8, 11), (12, 15), (16, 16)])],
+)
+def test_a_batch_stored_at_once_is_claimed_whole_but_for_the_end_of_the_file(before, size, pieces):
+    """A piece is at most half of the ring, too, so that what a death leaves can be told from damage."""
+    memory = Memory(8)
+
+    write(memory, [before, size])
+
+    stores = [(offset, data) for offset, data in memory.stores if offset != layout.HEARTBEAT * 8][3 * before :]
+    for (first, last), (claim, body, head) in zip(pieces, zip(*[iter(stores)] * 3, strict=True), strict=True):
+        assert claim == (layout.CLAIM * 8, last.to_bytes(8, "little"))
+        assert body[0] == layout.HEADER_SIZE + (first & 7) * RECORD_SIZE
+        assert len(body[1]) == (last - first + 1) * RECORD_SIZE
+        assert head == (layout.HEAD * 8, last.to_bytes(8, "little"))
+
+
 class LateRecord:
     """A ring that shows head before the last record, as a weakly ordered CPU may; at a second look the record is there."""
 

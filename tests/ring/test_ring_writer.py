@@ -14,7 +14,7 @@ from energyd.errors import EnvironmentFault
 from energyd.ring import files, layout
 from energyd.ring.reader import RingReader
 from energyd.ring.writer import RingWriter, capacity_for
-from energyd.samples import END, KEYFRAME, LAST, RAPL, TIC, USAGE, VOID
+from energyd.samples import END, FAILED, KEYFRAME, LAST, RAPL, TIC, USAGE, VOID
 
 
 def fill(writer, batches, size=2):
@@ -97,6 +97,34 @@ def test_the_end_record_counts_samples_without_service_records(open_writer, run_
     assert [end[1:9] for end in ends] == [(9, 1, END, LAST | KEYFRAME, 2, 1, 44, 0), (19, 2, END, LAST, 0, 18, 44, 0)]
 
 
+def test_a_batch_written_at_once_reads_as_one_that_was_written_singly(open_writer, run_dir):
+    payloads = {
+        "rapl": (RAPL, (2**64 - 1, 5, 0, 7)),
+        "usage": (USAGE, (1, 2**32 - 1, 3, 4, 5)),
+        "tic-a": (TIC, (-1, -(2**62), b"ab")),
+    }
+    for name, (schema, payload) in payloads.items():
+        writer = open_writer(name, schema)
+        samples = [(1, 10, payload, FAILED), (0xFFEF, 11, payload, 0)]
+        writer.write_batch(samples, 20, 9, 44, status=KEYFRAME)
+        for kind, mono_ns, values, status in samples:
+            writer.append(kind, mono_ns, values, status=status)
+        writer.end_batch(20, 9, 44, status=KEYFRAME)
+
+        rows = [record[1:2] + record[3:-1] for record in drained(run_dir, schema, name).records.tolist()]
+        assert rows[:3] == rows[3:]
+        assert rows[0][0] == 10
+        assert rows[0][-len(payload) :] == payload
+
+
+def test_a_batch_written_at_once_is_a_sign_of_life(open_writer, run_dir):
+    writer = open_writer()
+
+    writer.write_batch([], 7_000_000_000_000, 1, 0)
+
+    assert layout.read_header(run_dir / "rapl.ring").heartbeat_ns == 7_000_000_000_000
+
+
 def test_batches_of_one_record_are_closed_by_themselves(open_writer, run_dir):
     writer = open_writer("tic-house", TIC)
     for number in range(3):
@@ -119,6 +147,8 @@ def test_a_value_that_does_not_fit_stores_nothing(open_writer, run_dir):
 
     with pytest.raises(Exception, match=r"argument out of range|int too large"):
         writer.append(1, 1, (2**64, 0, 0, 0))
+    with pytest.raises(Exception, match=r"argument out of range|int too large"):
+        writer.write_batch([(1, 1, (1, 0, 0, 0), 0), (1, 1, (-1, 0, 0, 0), 0)], 2, 1, 0)
 
     header = layout.read_header(run_dir / "rapl.ring")
     assert (header.claim, header.head) == (0, 0)
