@@ -19,6 +19,7 @@ class Meter(NamedTuple):
     mode: str = "auto"  # auto | historique | standard
     pdl: str | None = None
     simulated: bool = False
+    role: str = "house"  # house | production
 
 
 class Energy(NamedTuple):
@@ -26,6 +27,17 @@ class Energy(NamedTuple):
     idle: str = "separate"  # separate | proportional
     sources: tuple[str, ...] = ("auto",)
     price_eur_per_kwh: float | None = None
+
+
+class Tariff(NamedTuple):
+    """What a kilowatt-hour costs from one local day to another, both included. `prices`: (register or period, euros)."""
+
+    name: str
+    valid_from: str  # YYYY-MM-DD
+    valid_to: str | None = None
+    meter: str | None = None  # None = every meter
+    subscription_eur_per_month: float = 0.0
+    prices: tuple[tuple[str, float], ...] = ()
 
 
 class Usage(NamedTuple):
@@ -90,7 +102,7 @@ class Config(NamedTuple):
     usage: Usage = Usage()
     metrics: Metrics = Metrics()
     groups: tuple[Any, ...] = ()
-    tariffs: tuple[Any, ...] = ()
+    tariffs: tuple[Tariff, ...] = ()
     units: tuple[Any, ...] = ()
     compatibility: tuple[str, ...] = ()
     log: Log = Log()
@@ -111,8 +123,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "log": Log,
     "clock": SimulationClock,
 }
-_LISTS: dict[str, type[Any]] = {"meters": Meter, "push": Push}
-_PAIRS = ("labels", "headers")
+_LISTS: dict[str, type[Any]] = {"meters": Meter, "push": Push, "tariffs": Tariff}
+_PAIRS = ("labels", "headers", "prices")
 
 
 def _plain(value: Any) -> Any:

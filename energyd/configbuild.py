@@ -8,7 +8,7 @@ import difflib
 from typing import Any, NamedTuple
 
 from energyd import settings
-from energyd.config import Config, Energy, Log, Meter, Metrics, Push, Spool, Usage
+from energyd.config import Config, Energy, Log, Metrics, Push, Spool, Tariff, Usage
 from energyd.configtree import Node, shown
 from energyd.errors import ConfigError
 
@@ -90,8 +90,29 @@ def _items(key: str, label: str, nodes: list[Node]) -> tuple[Any, ...]:
             built.append(Push(**values))
         else:
             _require(settings.children(key + "[]"), key + "[]", item_label, node, values)
-            built.append(Meter(**values))
+            built.append(settings.LISTS[key](**values))
+    if key == "tariffs":
+        _check_tariffs(label, nodes, built)
     return tuple(built)
+
+
+def _check_tariffs(label: str, nodes: list[Node], tariffs: list[Tariff]) -> None:
+    """A day has one table of each meter, and one for the meters that have none."""
+    for number, (node, tariff) in enumerate(zip(nodes, tariffs, strict=True)):
+        if tariff.valid_to is not None and tariff.valid_to < tariff.valid_from:
+            raise ConfigError(f"{node.where}: {label}[{number}].valid_to: is before valid_from; exchange them")
+        for other_number, other in enumerate(tariffs[:number]):
+            if other.meter == tariff.meter and _overlap(other, tariff):
+                raise ConfigError(
+                    f"{node.where}: {label}[{number}]: {tariff.name} and {label}[{other_number}] {other.name} "
+                    "are valid on the same day; end one with valid_to before the other begins"
+                )
+
+
+def _overlap(one: Tariff, other: Tariff) -> bool:
+    """A table without an end ends where the next begins, so it only meets one that begins on the same day."""
+    first, second = sorted((one, other), key=lambda tariff: tariff.valid_from)
+    return first.valid_from == second.valid_from or (first.valid_to is not None and first.valid_to >= second.valid_from)
 
 
 def _push(label: str, node: Node | None) -> dict[str, Any]:

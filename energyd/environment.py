@@ -33,19 +33,19 @@ WITHOUT_EFFECT: dict[str, str] = {
     "LINKY_EXPORTER_NAME": "energyd leaves the label job to Prometheus; name the job in its scrape configuration",
     "LINKY_FRAME_TIMEOUT": "a meter counts as silent after 10 s without a good frame, Enedis' own rule",
     "LINKY_SOCAT_FILE": "energyd connects to LINKY_SOCAT_HOST itself, without socat and its file",
-    "TZ": "this version of energyd reckons no days and no tariffs of its own",
+    "TZ": "days and tariffs begin in the time zone that the key timezone names, so that no shell can move them",
 }
 _LOWER_CASE = ("LINKY_EXPORTER_MODE", "LINKY_EXPORTER_LOGLEVEL")
 
 
 def _variables() -> dict[str, str]:
-    keys = [row.key for row in settings.SETTINGS if not row.key.startswith("meters[]")]
-    keys = ["meters", "metrics.push", *(key.replace("[]", "") for key in keys)]
+    keys = [row.key for row in settings.SETTINGS if "[]" not in row.key or row.key.startswith("metrics.push[]")]
+    keys = [*settings.LISTS, *(key.replace("[]", "") for key in keys)]
     return {PREFIX + key.upper().replace(".", "_"): key for key in keys}
 
 
 VARIABLES: dict[str, str] = _variables()
-"""ENERGYD_* -> key. Keys of metrics.push are those of its one target; meters and metrics.push take JSON."""
+"""ENERGYD_* -> key. Keys of metrics.push are those of its one target; a list (meters, metrics.push, ...) takes JSON."""
 
 
 def overlay(tree: Node, environ: Mapping[str, str]) -> tuple[Node, list[str]]:

@@ -4,6 +4,7 @@ Outside truths: label names (prometheus.io/docs/concepts/data_model), host names
 the URLs of pyserial (pyserial.readthedocs.io, URL handlers), the 14 digits of a point de livraison (Enedis).
 """
 
+import datetime
 import ipaddress
 import re
 import zoneinfo
@@ -11,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 NAME_PATTERN = "^[a-z0-9_-]{1,32}$"
 PDL_PATTERN = "^[0-9]{14}$"
+DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 LABEL_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
 HEADER_PATTERN = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 PATH_PATTERN = "^/"
@@ -20,9 +22,10 @@ DEVICE_PATTERN = "^(/|file:/|socket://|rfc2217://)"
 
 # fmt: off
 OWN_LABELS = frozenset((
-    "address", "cgroup", "comm", "contract", "day", "direction", "domain", "field", "group", "handler", "host", "le",
-    "meter", "method", "mode", "part", "phase", "pid", "point", "prm", "quadrant", "quantile", "reason", "register",
-    "result", "ring", "source", "status", "target", "tariff", "tomorrow", "uid", "version", "zone",
+    "address", "cgroup", "comm", "contract", "day", "direction", "domain", "endpoint", "field", "fraction", "group", "handler",
+    "host", "le", "meter", "method", "mode", "month", "part", "pdl", "period", "phase", "pid", "point", "power", "prm",
+    "quadrant", "quantile", "reason", "register", "result", "ring", "source", "status", "target", "tariff", "tomorrow", "uid",
+    "version", "window", "year", "zone",
 ))
 # fmt: on
 """Labels that our own series carry; a constant label of that name would make two labels of one name in a series."""
@@ -38,6 +41,16 @@ def name(text: str) -> str:
 
 def pdl(text: str) -> str:
     return _matching(PDL_PATTERN, text, "14 digits")
+
+
+def date(text: str) -> str:
+    """A day that the calendar has."""
+    _matching(DATE_PATTERN, text, "a date, YYYY-MM-DD")
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"must be a day that the calendar has, not {text!r}") from None
+    return text
 
 
 def absolute_path(text: str) -> str:

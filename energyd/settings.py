@@ -8,7 +8,7 @@ reads it, or it is `Reserved` and refused.
 from typing import Any, NamedTuple
 
 from energyd import settingchecks as check
-from energyd.config import Config, Meter, Push
+from energyd.config import Config, Meter, Push, Tariff
 from energyd.settingtypes import (
     Boolean,
     Choice,
@@ -18,6 +18,8 @@ from energyd.settingtypes import (
     Mappings,
     Number,
     Pairs,
+    Price,
+    Prices,
     Reserved,
     SettingType,
     Size,
@@ -56,10 +58,14 @@ SECTIONS: dict[str, str] = {
     "metrics.spool": "What is kept on disk while a receiver is away.",
     "energy": "The host's own energy counters.",
     "usage": "Who used the processor.",
+    "tariffs": (
+        "What energy costs, in dated tables: a day is priced by the table that is valid on it. Without a table no cost is told. "
+        "Prices are yours; conf/examples/tariffs.yml shows tables of each kind."
+    ),
     "log": "What the processes say on stderr.",
 }
 
-LISTS: dict[str, type[Any]] = {"meters": Meter, "metrics.push": Push}
+LISTS: dict[str, type[Any]] = {"meters": Meter, "metrics.push": Push, "tariffs": Tariff}
 """Sections that are lists of items; metrics.push may also be one item."""
 
 SETTINGS: tuple[Setting, ...] = (
@@ -84,8 +90,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "meters[].pdl",
-        Reserved(Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True)),
-        "Point de livraison.",
+        Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True),
+        "Point de livraison, 14 digits. A meter in standard mode says it itself (PRM), one in historique mode does not.",
+        example='"09876543210123"',
+    ),
+    Setting(
+        "meters[].role",
+        Choice(("house", "production")),
+        "What the meter counts: what the house draws and gives back, or, as a meter of its own, what is produced.",
+        example="house",
     ),
     Setting("metrics.enabled", Boolean(), "Whether /metrics is served."),
     Setting("metrics.listen", Text("an address or a host name", check.host), "Address to listen on; 0.0.0.0 or :: for all."),
@@ -160,9 +173,54 @@ SETTINGS: tuple[Setting, ...] = (
         "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
     ),
     Setting("energy.sources", Reserved(Choices(("auto", "rapl", "hwmon", "battery", "model"))), "Which counters are read."),
-    Setting("energy.price_eur_per_kwh", Reserved(Number(0, 100, "EUR")), "Price of a kilowatt-hour."),
+    Setting(
+        "energy.price_eur_per_kwh",
+        Price(),
+        "Price of a kilowatt-hour where no meter says which tariff is in force.",
+        example="0.2016",
+    ),
     Setting("usage.rate_hz", Number(0.1, 100, "Hz"), "How often the CPU clocks of all processes are read."),
     Setting("usage.top", Integer(0, 10_000), "How many processes, by energy, have series of their own; the rest is 'other'."),
+    Setting(
+        "tariffs[].name",
+        Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
+        "Name of the table, different for each: 1 to 32 of a-z, 0-9, _ and -.",
+        example="hchp-2026",
+        required=True,
+    ),
+    Setting(
+        "tariffs[].meter",
+        Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
+        "Name of the meter that it is for; without one, it is for all that have no table of their own that day.",
+        example="linky",
+    ),
+    Setting(
+        "tariffs[].valid_from",
+        Text("a date, YYYY-MM-DD", check.date, check.DATE_PATTERN),
+        "First day, YYYY-MM-DD.",
+        example="2026-02-01",
+        required=True,
+    ),
+    Setting(
+        "tariffs[].valid_to",
+        Text("a date, YYYY-MM-DD", check.date, check.DATE_PATTERN),
+        "Last day, YYYY-MM-DD; without one, until the next table begins.",
+        example="2027-01-31",
+    ),
+    Setting(
+        "tariffs[].subscription_eur_per_month",
+        Price(10_000),
+        "What is paid for each month, whatever is used.",
+        example="15.65",
+    ),
+    Setting(
+        "tariffs[].prices",
+        Prices(),
+        "Euros per kilowatt-hour by register of the meter (HCHC, EASF01, EAIT for what is injected) or by period: base, hc, hp, "
+        "tempo_blue_hc, tempo_blue_hp, tempo_white_hc, tempo_white_hp, tempo_red_hc, tempo_red_hp, ejp_normal, ejp_peak, "
+        "weekend, weekend_hc, weekend_hp, injected. A register goes before its period.",
+        example="{hc: 0.1579, hp: 0.2065}",
+    ),
     Setting("log.level", Choice(("debug", "info", "warning", "error", "critical")), "The least severe event that is logged."),
     Setting("log.format", Choice(("text", "json", "journal")), "One line an event: text, a JSON object, or systemd's <priority>."),
     Setting(
@@ -174,10 +232,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("sysfs_root", _PATH, "Where sysfs is mounted; in a container, where the host's is."),
     Setting("procfs_root", _PATH, "Where procfs is mounted; in a container, where the host's is."),
     Setting(
-        "timezone", Reserved(Text("a name of the time zone database", check.timezone)), "Time zone in which days and tariffs begin."
+        "timezone",
+        Text("a name of the time zone database", check.timezone),
+        "Time zone in which days, months and tariffs begin, whatever the shell's TZ is.",
     ),
     Setting("groups", Reserved(Mappings()), "Groups of processes."),
-    Setting("tariffs", Reserved(Mappings()), "Tariffs by time of use."),
     Setting("units", Reserved(Mappings()), "Further units of energy."),
     Setting(
         "compatibility",

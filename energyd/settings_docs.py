@@ -74,7 +74,7 @@ def _yml_entry(key: str, name: str, depth: int) -> str:
 def _yml_item(key: str, depth: int) -> str:
     """An item behind #: of a list with its dash, of metrics.push as the one mapping."""
     indent = "  " * depth
-    dash = key == "meters"
+    dash = key != "metrics.push"
     text = ""
     rows = [row for row in settings.SETTINGS if row.key.startswith(key + "[].") and not row.reserved]
     for number, row in enumerate(rows):
@@ -208,7 +208,8 @@ def _man_environment() -> list[str]:
 
 _ENVIRONMENT = (
     "Every key can be set by a variable: ENERGYD_ and the key in capitals with _ for each dot, for example ENERGYD_METRICS_PORT. "
-    "ENERGYD_METERS and ENERGYD_METRICS_PUSH take a list in JSON; ENERGYD_METRICS_PUSH_URL and its like set the one receiver. "
+    "ENERGYD_METERS, ENERGYD_METRICS_PUSH and ENERGYD_TARIFFS take a list in JSON; ENERGYD_METRICS_PUSH_URL and its like set the "
+    "one receiver. "
     "An empty variable counts as none; an unknown ENERGYD_ variable and two variables that set one key differently are errors. "
     "These variables of other programs are understood as well:"
 )

@@ -4,12 +4,14 @@ Strict means: a truth is `true` or `false`, an integer has no fraction, a text t
 nothing is rounded. `read` raises ValueError with words that fit after "where: key: " and never quote a secret.
 """
 
+import difflib
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 from energyd.configtree import Node, shown
+from energyd.ticfields import PRICE_KEYS
 
 Json = dict[str, Any]
 Text2Text = Callable[[str], str]
@@ -73,6 +75,50 @@ class Number(NamedTuple):
 
     def schema(self) -> Json:
         return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
+class Price(NamedTuple):
+    """Euros, at most six decimals, so that a price is a whole number of millionths."""
+
+    high: float = 100.0
+
+    @property
+    def words(self) -> str:
+        return f"euros from 0 to {self.high:g} with at most 6 decimals"
+
+    def read(self, node: Node) -> float:
+        value = node.value
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= self.high:
+            millionths = Decimal(node.text) * 10**6
+            if millionths == millionths.to_integral_value():
+                return float(value)
+        raise ValueError(f"must be {self.words}, not {seen(node)}")
+
+    def schema(self) -> Json:
+        return {"type": "number", "minimum": 0, "maximum": self.high}
+
+
+class Prices(NamedTuple):
+    """Euros per kilowatt-hour by register or tariff period."""
+
+    words: str = "a mapping of registers or periods to prices"
+
+    def read(self, node: Node) -> tuple[tuple[str, float], ...]:
+        if not isinstance(node.value, dict) or not node.value:
+            raise ValueError(f"must be {self.words}, not {seen(node)}")
+        prices = []
+        for key, item in node.value.items():
+            if key not in PRICE_KEYS:
+                near = difflib.get_close_matches(key, PRICE_KEYS, 1, 0.0)
+                raise ValueError(f"{shown(key)}: neither a register nor a period; did you mean {near[0]}?")
+            try:
+                prices.append((key, Price().read(item)))
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
+        return tuple(prices)
+
+    def schema(self) -> Json:
+        return {"type": "object", "propertyNames": {"enum": list(PRICE_KEYS)}, "additionalProperties": Price().schema()}
 
 
 _DURATION_UNITS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}

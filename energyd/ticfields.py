@@ -148,5 +148,30 @@ FIELDS: Final = (
     TicField(171, "PPOINTE", STANDARD, TEXT, ""),
 )
 
+PERIODS: Final = (
+    "base",
+    "hc",
+    "hp",
+    "tempo_blue_hc",
+    "tempo_blue_hp",
+    "tempo_white_hc",
+    "tempo_white_hp",
+    "tempo_red_hc",
+    "tempo_red_hp",
+    "ejp_normal",
+    "ejp_peak",
+    "weekend",
+    "weekend_hc",
+    "weekend_hp",
+    "injected",
+)
+"""What a register of the supplier counts, in whichever mode the meter speaks; `injected` is no tariff of what is drawn."""
+
+PRICE_KEYS: Final = (
+    *PERIODS,
+    *(field.label for field in FIELDS if field.role == REGISTER and (field.scope == SUPPLIER or field.direction == INJECTED)),
+)
+"""What may have a price: periods, and registers whose sum counts nothing twice."""
+
 BY_ID: Final = {field.id: field for field in FIELDS}
 BY_LABEL: Final = {(field.mode, field.label): field for field in FIELDS}

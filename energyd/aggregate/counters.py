@@ -136,6 +136,20 @@ class MeterRegister:
         return max(0, delta_wh)
 
 
+REGISTER_CAPACITY_WH = 10**9  # nine digits (54E 6.2)
+
+
+def register_increment(before_wh: int, after_wh: int) -> int:
+    """Wh between two accepted readings of one register, however far apart: it starts again at zero after its ninth digit.
+
+    A fall that is no such start is that of a register that was set back; what it counted before is kept and nothing is added.
+    """
+    delta_wh = after_wh - before_wh
+    if delta_wh < 0 and delta_wh + REGISTER_CAPACITY_WH < REGISTER_CAPACITY_WH // 2:
+        return delta_wh + REGISTER_CAPACITY_WH
+    return max(0, delta_wh)
+
+
 def process_increment(before_ns: int, now_ns: int, born_within: bool) -> int:
     """CPU nanoseconds that a process used since `before_ns` (-1 = never seen).
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from energyd import samples, ticfields
 from energyd.aggregate.counters import MeterRegister
+from energyd.aggregate.frames import Frame, FrameBook
 from energyd.aggregate.snapshot import Meter, Register
 from energyd.aggregate.windows import PowerWindows
 from energyd.units import NS_PER_S
@@ -27,6 +28,8 @@ class MeterBook:
 
     def __init__(self, name: str, source: str, to_meter_ns: Callable[[int], int] = lambda mono_ns: mono_ns) -> None:
         self.name = name
+        self.on_frame: Callable[[Frame], None] = lambda _frame: None
+        self._frames = FrameBook()
         self._source = source
         self._to_meter_ns = to_meter_ns
         self._address = ""
@@ -44,25 +47,33 @@ class MeterBook:
     def fold(self, records: npt.NDArray[Any]) -> None:
         """Closed batches of the meter's ring, in order."""
         words = records.view(np.uint64).reshape(-1, 8)
-        columns = [records[name].tolist() for name in ("kind", "status", "mono_ns", "value", "text")]
-        for index, (kind, status, mono_ns, value, text) in enumerate(zip(*columns, strict=True)):
+        columns = [records[name].tolist() for name in ("kind", "status", "mono_ns", "value", "horodate_s", "text")]
+        for index, (kind, status, mono_ns, value, horodate_s, text) in enumerate(zip(*columns, strict=True)):
             if kind < samples.VOID:
-                self._group(kind, status, mono_ns, value, text)
+                self._group(kind, status, mono_ns, value, horodate_s, text)
             elif kind == samples.FRAME:
                 good, refused = words[index, 3:5].tolist()
                 if good and not refused:
                     self._last_frame_ns = mono_ns
+                frame = self._frames.end(mono_ns, bool(good and not refused), self._address, self._mode, self._texts)
+                if frame is not None and not self._next_address:  # not while it is uncertain which meter speaks
+                    self.on_frame(frame)
 
-    def _group(self, kind: int, status: int, mono_ns: int, value: int, text: bytes) -> None:
+    def _group(self, kind: int, status: int, mono_ns: int, value: int, horodate_s: int, text: bytes) -> None:
         field = ticfields.BY_ID.get(kind)
         if field is None:
             return
         self._last_group_ns = mono_ns
         self._mode = field.mode
+        self._frames.group(mono_ns, bool(status & samples.DEGRADED))
         if field.role == ticfields.REGISTER:
-            self._registers.setdefault(field.id, MeterRegister()).advance(value, mono_ns)
+            register = self._registers.setdefault(field.id, MeterRegister())
+            register.advance(value, mono_ns)
+            if register.energy_wh == value:
+                self._frames.register(field.label, value)
         elif field.role in (ticfields.QUANTITY, ticfields.COUNTER):
             self._quantities[field.label] = (value, mono_ns)
+            self._frames.quantity(field.label, value, horodate_s)
             if field.label in HOUSE_POWER:
                 self._hold(mono_ns // NS_PER_S, value)
         else:
@@ -74,6 +85,7 @@ class MeterBook:
                 self._identify(whole)
             else:
                 self._texts[field.label] = whole
+                self._frames.text(field.label)
 
     def _hold(self, second: int, power_va: int) -> None:
         """Each second gets the power that was the last one said at its begin."""
@@ -114,6 +126,8 @@ class MeterBook:
             quantities=tuple((label, value) for label, (value, at_ns) in self._quantities.items() if at_ns >= fresh_from_ns),
             texts=tuple(self._texts.items()),
             windows_va=self.windows.windows(),
+            frames=self._frames.view(),
+            last_frame_mono_ns=self._last_frame_ns,
         )
 
     def state(self) -> dict[str, Any]:
@@ -123,10 +137,12 @@ class MeterBook:
             "registers_wh": {identifier: register.energy_wh for identifier, register in self._registers.items()},
             "heard_ns": self._last_group_ns,
             "texts": self._texts,
+            "frames": [self._frames.ok, self._frames.bad],
         }
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
         """Registers go on from where they were, whatever happened in between: the meter kept counting."""
         self._address, self._mode, self._texts = state["address"], state["mode"], state["texts"]
         since_ns = state["heard_ns"] if same_boot else 0
+        self._frames = FrameBook(*state.get("frames", ()))
         self._registers = {field: MeterRegister(energy_wh, since_ns) for field, energy_wh in state["registers_wh"].items()}

@@ -73,6 +73,14 @@ class Register(NamedTuple):
     energy_wh: int
 
 
+class Frames(NamedTuple):
+    """How the frames of a meter arrive: whole and broken ones, and (quantile, nanoseconds) of the time that a whole one takes."""
+
+    ok: int = 0
+    bad: int = 0
+    quantiles_ns: tuple[tuple[float, int], ...] = ()
+
+
 class Meter(NamedTuple):
     """A meter as it last spoke. Quantities are (label, value) in the meter's own unit; texts are its identity and tariff."""
 
@@ -87,6 +95,8 @@ class Meter(NamedTuple):
     texts: tuple[tuple[str, str], ...]
     windows_va: tuple[Window, ...] = ()  # of the apparent power, in volt-amperes
     resets: int = 0  # how often a register of this meter fell
+    frames: Frames = Frames()
+    last_frame_mono_ns: int | None = None  # of the last whole frame, in the time of the samples
 
 
 class Ring(NamedTuple):
@@ -115,6 +125,73 @@ class Host(NamedTuple):
     windows: tuple[Window, ...] = ()
 
 
+class Energy(NamedTuple):
+    """Energy of a register. `tariff`: the period that it counts (hc, tempo_red_hp, ..., '' unknown)."""
+
+    register: str
+    tariff: str
+    direction: str  # consumed | injected | produced
+    energy_wh: int
+
+
+class Stretch(NamedTuple):
+    """Energy and money of a stretch of time. `complete`: measured from its begin to its end, or until now if it has not ended."""
+
+    name: str  # today, yesterday, this_month, ...
+    energies: tuple[Energy, ...]
+    complete: bool
+    estimated_wh: int  # of the energy drawn, what depends on how a gap was spread
+    cost_neur: int | None = None  # nano-euros; None = no tariff is configured
+    revenue_neur: int = 0
+    subscription_neur: int = 0
+
+
+class PeakPower(NamedTuple):
+    """Highest apparent power of a local day and when it was. `said`: by the meter itself, otherwise the highest heard."""
+
+    day: str  # today | yesterday
+    direction: str
+    power_va: int
+    at_s: int
+    said: bool
+
+
+class MeterLedger(NamedTuple):
+    """What the ledger knows of a meter. Money is in nano-euros, a price in nano-euros per watt-hour."""
+
+    meter: str
+    source: str
+    pdl: str  # '' = unknown
+    contract: str  # base, hc_hp, tempo, ejp, weekend, ...
+    subscribed_va: int | None
+    month: str  # this month and the last, this year and the last, as YYYY-MM and YYYY
+    last_month: str
+    year: str
+    last_year: str
+    stretches: tuple[Stretch, ...] = ()
+    last_day: Stretch | None = None  # the last day that was measured wholly
+    peaks: tuple[PeakPower, ...] = ()
+    last_day_peak_va: int | None = None
+    costs_neur: tuple[tuple[str, str, int], ...] = ()  # (register, tariff, since the ledger began)
+    revenue_neur: int = 0
+    subscription_neur: int = 0
+    price_neur_per_wh: int | None = None  # of the moment
+    prices_neur_per_wh: tuple[tuple[str, str, int], ...] = ()  # (register, tariff, today)
+    measured_days: int = 0
+
+
+class Ledger(NamedTuple):
+    """The ledger of all meters. `price_neur_per_wh` is what the host's energy costs at the moment."""
+
+    meters: tuple[MeterLedger, ...] = ()
+    price_neur_per_wh: int | None = None
+    host_cost_neur: int | None = None  # None = no price is known, so nothing was charged
+    self_consumed: tuple[tuple[str, int], ...] = ()  # (stretch, watt-hours), only where a meter counts what is produced
+    write_failures: int = 0
+    waiting: int = 0  # marks that could not be written yet
+    behind: int = 0  # readings dated before the newest of the ledger
+
+
 class Snapshot(NamedTuple):
     mono_ns: int
     real_ns: int
@@ -124,4 +201,5 @@ class Snapshot(NamedTuple):
     processes: Processes
     meters: tuple[Meter, ...]
     rings: tuple[Ring, ...]
+    ledger: Ledger = Ledger()
     attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never

@@ -84,7 +84,7 @@ def test_they_cannot_mean_one_of_several_meters(refused):
         ({"LINKY_SOCAT_FILE": "/tmp/linky"}, "LINKY_SOCAT_FILE", "itself, without socat"),
         ({"LINKY_EXPORTER_MODE": "STANDARD"}, "LINKY_EXPORTER_MODE", "no meter is configured"),
         ({"LINKY_EXPORTER_PORT": "8123"}, "LINKY_EXPORTER_PORT", "metrics.port: 8123 is also the port of Home Assistant"),
-        ({"TZ": "UTC"}, "TZ", "reckons no days"),
+        ({"TZ": "UTC"}, "TZ", "the key timezone names"),
         (
             {"LINKY_SOCAT_HOST": "a:1", "LINKY_EXPORTER_INTERFACE": "/dev/ttyUSB0"},
             "LINKY_EXPORTER_INTERFACE",
@@ -142,6 +142,7 @@ def test_a_secret_in_a_variable_is_not_quoted(refused):
 VALUES = {
     "meters": '[{"name": "a", "device": "/dev/a"}]',
     "metrics.push": '[{"name": "a", "url": "http://a/"}]',
+    "tariffs": '[{"name": "a", "valid_from": "2026-02-01", "prices": {"hp": 0.2}}]',
     "metrics.push.url": "http://b/",
     "metrics.push.username": "1234",
     "metrics.push.password": "12:34",

@@ -11,7 +11,10 @@ NOBODY = 65534
 
 MISTAKES = [
     # unknown keys and the nearest that exists
-    ("a: 1\nmetrics:\n  prot: 1\n", "energyd.yml:1: a: unknown key; valid here: meters, metrics, energy, usage, log, run_dir"),
+    (
+        "a: 1\nmetrics:\n  prot: 1\n",
+        "energyd.yml:1: a: unknown key; valid here: meters, metrics, energy, usage, tariffs, log, run_dir",
+    ),
     ("\nmetrics:\n  prot: 1\n", "energyd.yml:3: metrics.prot: unknown key; did you mean metrics.port?"),
     ("port: 9090", "energyd.yml:1: port: unknown key; did you mean metrics.port?"),
     ("push: {}", "energyd.yml:1: push: unknown key; did you mean metrics.push?"),
@@ -72,14 +75,19 @@ MISTAKES = [
     ("run_dir: run", "energyd.yml:1: run_dir: must be an absolute path, not 'run'"),
     ("log: {level: INFO}", "log.level: must be debug, info, warning, error or critical, not INFO"),
     ("log: {format: xml}", "log.format: must be text, json or journal, not xml"),
-    ("timezone: UTC", "timezone: not available in this version of energyd; remove it"),
+    ("timezone: Paris", "timezone: must be a name of the time zone database such as Europe/Paris, not 'Paris'"),
     ("energy: {sources: [hwmon]}", "energy.sources: not available in this version of energyd; remove it"),
     ("energy: {sources: [hwmno]}", "energy.sources: must be auto, rapl, hwmon, battery or model, not hwmno"),
     ("energy: {sources: [rapl, rapl]}", "energy.sources: names one of its items twice"),
-    ("energy: {price_eur_per_kwh: 0.25}", "energy.price_eur_per_kwh: not available in this version of energyd; remove it"),
-    ("energy: {price_eur_per_kwh: -1}", "energy.price_eur_per_kwh: must be a number from 0 to 100 EUR, not -1"),
-    ("meters: [{device: /dev/a, pdl: 01234567890123}]", "meters[0].pdl: not available in this version of energyd; remove it"),
-    ("meters: [{device: /dev/a, pdl: 12345678901234}]", "meters[0].pdl: not available in this version of energyd; remove it"),
+    (
+        "energy: {price_eur_per_kwh: '0.25'}",
+        'energy.price_eur_per_kwh: must be euros from 0 to 100 with at most 6 decimals, not "0.25"',
+    ),
+    (
+        "energy: {price_eur_per_kwh: 0.1234567}",
+        "energy.price_eur_per_kwh: must be euros from 0 to 100 with at most 6 decimals, not 0.1234567",
+    ),
+    ("energy: {price_eur_per_kwh: -1}", "energy.price_eur_per_kwh: must be euros from 0 to 100 with at most 6 decimals, not -1"),
     ("timezone: Europe/Lutetia", "timezone: must be a name of the time zone database such as Europe/Paris, not 'Europe/Lutetia'"),
     ("timezone: ../../etc/passwd", "timezone: must be a name of the time zone database"),
     ("timezone: Europe", "timezone: must be a name of the time zone database"),
@@ -158,7 +166,36 @@ MISTAKES = [
     ("metrics: {spool: {fsnyc: batch}}", "metrics.spool.fsnyc: unknown key; did you mean metrics.spool.fsync?"),
     ("groups: [{name: a}]", "groups: not available in this version of energyd; remove it"),
     ("groups: [a]", "groups: must be a list of mappings, not a list"),
-    ("tariffs: [{name: a}]", "tariffs: not available in this version of energyd; remove it"),
+    ("tariffs: [{name: a}]", "tariffs[0].valid_from: missing; for example valid_from: 2026-02-01"),
+    (
+        "tariffs: [{name: a, valid_from: 2026-02-30}]",
+        "tariffs[0].valid_from: must be a day that the calendar has, not '2026-02-30'",
+    ),
+    ("tariffs: [{name: a, valid_from: 1.2.2026}]", "tariffs[0].valid_from: must be a date, YYYY-MM-DD, not '1.2.2026'"),
+    (
+        "tariffs: [{name: a, valid_from: 2026-02-01, prices: {HCHD: 0.1}}]",
+        "tariffs[0].prices: HCHD: neither a register nor a period; did you mean HCHP?",
+    ),
+    (
+        "tariffs: [{name: a, valid_from: 2026-02-01, prices: {hp: '0.1'}}]",
+        'tariffs[0].prices: hp: must be euros from 0 to 100 with at most 6 decimals, not "0.1"',
+    ),
+    (
+        "tariffs: [{name: a, valid_from: 2026-02-01, prices: []}]",
+        "tariffs[0].prices: must be a mapping of registers or periods to prices, not a list",
+    ),
+    (
+        "tariffs: [{name: a, valid_from: 2026-02-02, valid_to: 2026-02-01}]",
+        "tariffs[0].valid_to: is before valid_from; exchange them",
+    ),
+    (
+        "tariffs: [{name: a, valid_from: 2026-01-01, valid_to: 2026-02-01}, {name: b, valid_from: 2026-02-01}]",
+        "tariffs[1]: b and tariffs[0] a are valid on the same day; end one with valid_to before the other begins",
+    ),
+    (
+        "tariffs: [{name: a, valid_from: 2026-01-01}, {name: a, valid_from: 2026-02-01}]",
+        "tariffs[1].name: 'a' is taken by tariffs[0]; give each its own name",
+    ),
     ("units: [{name: a}]", "units: not available in this version of energyd; remove it"),
     ("compatibility: [scaphandre]", "compatibility: not available in this version of energyd; remove it"),
     ("compatibility: [kepler]", "compatibility: must be linky_exporter, myelectricaldata or scaphandre, not kepler"),

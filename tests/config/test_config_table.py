@@ -62,7 +62,8 @@ def test_the_shipped_configuration_with_every_example_switched_on_is_valid(load)
     active = re.sub(r"^( *)#((- |  )?[a-z_]+:)", r"\1\2", text, flags=re.MULTILINE)
     assert "\n  - name: linky\n" in active
     config = load("\n".join(line for line in active.splitlines() if not line.startswith("    password: ")))
-    assert config.meters == (Meter("linky", "/dev/ttyUSB0"),)
+    assert config.meters == (Meter("linky", "/dev/ttyUSB0", pdl="09876543210123"),)
+    assert config.tariffs[0].prices == (("hc", 0.1579), ("hp", 0.2065))
     assert config.metrics.push[0].headers == (("X-Custom-Header", "value"),)
     assert config.metrics.labels == (("location", "paris"),)
 
@@ -220,7 +221,7 @@ def attributes_read():
                 yield f"{holder}.{node.attr}"
 
 
-HOLDERS = {"": ("config",), "meters[]": ("meter",), "metrics.push[]": ("target", "push", "settings")}
+HOLDERS = {"": ("config",), "meters[]": ("meter",), "tariffs[]": ("tariff",), "metrics.push[]": ("target", "push", "settings")}
 """What the sources call an item of a list."""
 
 

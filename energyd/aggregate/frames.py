@@ -1,0 +1,83 @@
+"""What one frame of a meter said, put together from its groups, and how well frames arrive.
+
+A frame is the meter's own unit: its registers belong to one instant, its tariff says which of them counts. Frames without
+registers (the short ones of a three-phase overload, 02E 2.5.2) are frames as well. Law: a group belongs to exactly one frame, and
+only registers that were believed (see `counters.MeterRegister`) are in it.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from energyd.aggregate.snapshot import Frames
+from energyd.units import NS_PER_S
+
+LONGEST_NS = 10 * NS_PER_S  # a frame takes 3 s at most; what took longer was interrupted
+REMEMBERED = 1000  # durations, about half an hour
+QUANTILES = (0.5, 0.9)
+
+
+class Frame(NamedTuple):
+    """One frame. `quantities` are (value, the meter's own UTC seconds for it, 0 = none); `texts` all that are known by now."""
+
+    begin_ns: int
+    end_ns: int
+    address: str
+    mode: str
+    good: bool  # no group of it was refused
+    degraded: bool  # the meter says that its clock is not synchronised
+    registers: dict[str, int]
+    quantities: dict[str, tuple[int, int]]
+    heard: frozenset[str]  # labels of the texts in this frame
+    texts: dict[str, str]
+
+
+class FrameBook:
+    """Groups in, frames out, and counts of them."""
+
+    def __init__(self, ok: int = 0, bad: int = 0) -> None:
+        self.ok = ok
+        self.bad = bad
+        self._durations_ns: deque[int] = deque(maxlen=REMEMBERED)
+        self._quantiles_ns: tuple[tuple[float, int], ...] = ()
+        self._begin_ns: int | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._registers: dict[str, int] = {}
+        self._quantities: dict[str, tuple[int, int]] = {}
+        self._heard: set[str] = set()
+        self._degraded = False
+
+    def group(self, mono_ns: int, degraded: bool) -> None:
+        """A group has come; what it said follows."""
+        if self._begin_ns is None or mono_ns - self._begin_ns > LONGEST_NS:
+            self._begin_ns = mono_ns
+        self._degraded |= degraded
+
+    def register(self, label: str, energy_wh: int) -> None:
+        self._registers[label] = energy_wh
+
+    def quantity(self, label: str, value: int, horodate_s: int) -> None:
+        self._quantities[label] = (value, horodate_s)
+
+    def text(self, label: str) -> None:
+        self._heard.add(label)
+
+    def end(self, mono_ns: int, good: bool, address: str, mode: str, texts: dict[str, str]) -> Frame | None:
+        """The frame that has ended, None if none of its groups was understood."""
+        begin_ns, self._begin_ns = self._begin_ns, None
+        self.ok += good
+        self.bad += not good
+        if begin_ns is None:
+            return None
+        if good:
+            self._durations_ns.append(mono_ns - begin_ns)
+            durations_ns = sorted(self._durations_ns)
+            self._quantiles_ns = tuple((part, durations_ns[int(part * (len(durations_ns) - 1))]) for part in QUANTILES)
+        heard = frozenset(self._heard)
+        frame = Frame(begin_ns, mono_ns, address, mode, good, self._degraded, self._registers, self._quantities, heard, texts)
+        self._clear()
+        return frame
+
+    def view(self) -> Frames:
+        return Frames(self.ok, self.bad, self._quantiles_ns)

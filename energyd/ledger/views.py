@@ -1,0 +1,246 @@
+"""What the Snapshot says of the ledger: stretches of time (today, this month, ...) of one meter, their energy and money.
+
+Days that have ended are reckoned once and kept; what moves is reckoned anew when a frame has come. Every comparison is there as a
+pair: `today` beside `yesterday_so_far` (yesterday until the same time of day), `this_month` beside `last_month_so_far`.
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Final
+
+from energyd.aggregate.snapshot import Energy, MeterLedger, PeakPower, Stretch
+from energyd.ledger.accounts import Standing, costs, values_at
+from energyd.ledger.days import Days, days_between, month_before, month_begin
+from energyd.ledger.keeper import Keeper
+from energyd.ledger.periods import is_injected, is_supplied
+from energyd.ledger.prices import PriceBook
+from energyd.ledger.reckon import DayAccount, Reckoner, Total, total
+from energyd.ledger.scribe import Mark
+from energyd.ledger.store import Store
+from energyd.ledger.sums import Ledgered, Live
+
+LAST_DAY_WITHIN: Final = 7  # days; an older one is no news
+
+
+class MeterView:
+    """The MeterLedger of one meter, made anew only when something has changed."""
+
+    def __init__(self, keeper: Keeper, store: Store, days: Days, prices: PriceBook, source: str) -> None:
+        self._keeper = keeper
+        self._store = store
+        self._days = days
+        self._prices = prices
+        self._source = source
+        self._key: tuple[object, ...] = ()
+        self._view: MeterLedger | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """The file has changed: look everything up again."""
+        name = self._keeper.meter.name
+        self._rows = [row for row in self._store.meters() if row.name == name]
+        self._own = next((row for row in self._rows if row.address == self._keeper.address), None)
+        self._standing = None if self._own is None else self._store.standing(self._own.id)
+        self._closed: dict[date, DayAccount] = {}
+        self._closed_until: date | None = None
+        self._subscribed: tuple[date, int] | None = None
+        self._key = ()
+
+    def appended(self) -> None:
+        """A mark of this meter has been written; days that have ended stay as they are."""
+        closed, until, subscribed = self._closed, self._closed_until, self._subscribed
+        self.forget()
+        self._closed, self._closed_until, self._subscribed = closed, until, subscribed
+
+    def view(self, mono_ns: int) -> MeterLedger:
+        now_s, latest = self._keeper.now_s(mono_ns), self._keeper.latest
+        key = (None if latest is None else latest.read_s, now_s // 60, self._keeper.active, self._keeper.contract)
+        if self._view is None or key != self._key:
+            self._view, self._key = self._make(now_s), key
+        return self._view
+
+    def _make(self, now_s: int) -> MeterLedger:
+        live = self._live()
+        reckoner = self._reckoner(live)
+        at_s = now_s if live is None else min(now_s, live.at_s)
+        today = self._days.day_of(now_s)
+        self._close_days(reckoner, today)
+        stretches = self._stretches(reckoner, today, at_s)
+        keeper, name, last_year = self._keeper, self._keeper.meter.name, today.year - 1
+        last_day = self._last_day(today)
+        registers = sorted({register for stretch in stretches for register, *_ in stretch.energies})
+        prices = [(register, keeper.period(register), self._price(today, register)) for register in registers]
+        active = self._price(today, keeper.active) if keeper.active else None
+        charged = self._charged(live)
+        return MeterLedger(
+            meter=name,
+            source=self._source,
+            pdl=keeper.pdl,
+            contract=keeper.contract,
+            subscribed_va=keeper.subscribed_va,
+            month=f"{today:%Y-%m}",
+            last_month=f"{month_before(today):%Y-%m}",
+            year=f"{today.year:04}",
+            last_year=f"{last_year:04}",
+            stretches=stretches,
+            last_day=None if last_day is None else self._stretch("last_day", total([last_day], 1)),
+            peaks=self._peaks(today),
+            last_day_peak_va=None if last_day is None else self._peak_va(last_day.day),
+            costs_neur=tuple(
+                (register, keeper.period(register), cost) for register, cost in charged.items() if is_supplied(register)
+            ),
+            revenue_neur=sum(cost for register, cost in charged.items() if is_injected(register)),
+            subscription_neur=self._subscription(reckoner, today, now_s),
+            price_neur_per_wh=active,
+            prices_neur_per_wh=tuple((register, tariff, price) for register, tariff, price in prices if price is not None),
+            measured_days=sum(self._store.measured_days(row.id) for row in self._rows),
+        )
+
+    def _price(self, day: date, register: str) -> int | None:
+        return self._prices.price(self._keeper.meter.name, day, register, self._keeper.period(register))
+
+    def _live(self) -> Live | None:
+        latest, standing = self._keeper.latest, self._standing
+        if latest is None or standing is None or latest.read_s <= standing.at_s or latest.mode != standing.mode:
+            return None
+        return Live(latest.read_s, _counted(standing, Mark(latest.read_s, latest.read_s, 0, latest.mode, "", latest.registers)))
+
+    def _reckoner(self, live: Live | None) -> Reckoner:
+        lives = {} if live is None or self._own is None else {self._own.id: live}
+        ledgered = Ledgered(self._store, self._rows, lives)
+        first_s = self.first_s()
+        first = None if first_s is None else self._days.day_of(first_s)
+        return Reckoner(self._keeper.meter.name, ledgered, self._days, self._prices, self._keeper.period, first)
+
+    def first_s(self) -> int | None:
+        """The first instant of which the ledger knows anything."""
+        known = [first for row in self._rows for first in (self._store.first_s(row.id), self._store.first_interval_s(row.id))]
+        return min((first for first in known if first is not None), default=None)
+
+    def _close_days(self, reckoner: Reckoner, today: date) -> None:
+        """Reckon the days that have ended since the last time; days before last year are not shown."""
+        if reckoner.first_day is None:
+            return
+        begin = max(reckoner.first_day, date(today.year - 1, 1, 1))
+        if self._closed_until is None or today < self._closed_until:
+            self._closed, self._closed_until = {}, begin
+        for day in days_between(self._closed_until, today):
+            self._closed[day] = reckoner.day(day)
+        self._closed_until = max(self._closed_until, today)
+
+    def _stretches(self, reckoner: Reckoner, today: date, at_s: int) -> tuple[Stretch, ...]:
+        partial = reckoner.day(today, at_s)
+        month, last_month = month_begin(today), month_begin(month_before(today))
+        monday = today - timedelta(days=today.weekday())
+        year, last_year = date(today.year, 1, 1), date(today.year - 1, 1, 1)
+        yesterday, week = today - timedelta(days=1), timedelta(days=7)
+
+        def whole(name: str, begin: date, end: date) -> Stretch:
+            accounts = [self._closed[day] for day in days_between(begin, end) if day in self._closed]
+            return self._stretch(name, total(accounts, (end - begin).days))
+
+        def until_now(name: str, begin: date) -> Stretch:
+            accounts = [self._closed[day] for day in days_between(begin, today) if day in self._closed]
+            return self._stretch(name, total([*accounts, partial], (today - begin).days + 1))
+
+        def so_far(name: str, begin: date, last: date) -> Stretch:
+            accounts = [self._closed[day] for day in days_between(begin, last) if day in self._closed]
+            part = reckoner.day(last, self._days.same_time_s(at_s, last))
+            return self._stretch(name, total([*accounts, part], (last - begin).days + 1))
+
+        if reckoner.first_day is None:
+            return ()
+        return (
+            until_now("today", today),
+            whole("yesterday", yesterday, today),
+            so_far("yesterday_so_far", yesterday, yesterday),
+            so_far("same_day_last_week_so_far", today - week, today - week),
+            so_far("same_day_last_month_so_far", month_before(today), month_before(today)),
+            until_now("this_week", monday),
+            whole("last_week", monday - week, monday),
+            until_now("this_month", month),
+            whole("last_month", last_month, month),
+            so_far("last_month_so_far", last_month, month_before(today)),
+            until_now("this_year", year),
+            whole("last_year", last_year, year),
+        )
+
+    def _stretch(self, name: str, whole: Total) -> Stretch:
+        keeper = self._keeper
+        energies = tuple(
+            Energy(register, keeper.period(register), keeper.direction(register, whole.registers), energy_wh)
+            for register, energy_wh in whole.registers.items()
+            if is_supplied(register) or is_injected(register)
+        )
+        cost = whole.cost_neur if self._prices.has_tables(keeper.meter.name) else None
+        return Stretch(name, energies, whole.complete, whole.estimated_wh, cost, whole.revenue_neur, whole.subscription_neur)
+
+    def _last_day(self, today: date) -> DayAccount | None:
+        for back in range(1, LAST_DAY_WITHIN + 1):
+            account = self._closed.get(today - timedelta(days=back))
+            if account is not None and account.sum.complete:
+                return account
+        return None
+
+    def _peaks(self, today: date) -> tuple[PeakPower, ...]:
+        shown = []
+        for name, day in (("today", today), ("yesterday", today - timedelta(days=1))):
+            for direction in ("consumed", "injected"):
+                peak = self._keeper.peaks.get(day.isoformat(), direction)
+                if peak is not None:
+                    shown.append(PeakPower(name, direction, peak.power_va, peak.at_s, peak.said))
+        return tuple(shown)
+
+    def _peak_va(self, day: date) -> int | None:
+        peak = self._keeper.peaks.get(day.isoformat(), "consumed")
+        if peak is not None:
+            return peak.power_va
+        text = day.isoformat()
+        kept = [kept for row in self._rows for kept in self._store.peaks(row.id, text, text) if kept.direction == "consumed"]
+        return max((kept.power_va for kept in kept), default=None)
+
+    def _charged(self, live: Live | None) -> dict[str, int]:
+        """Nano-euros by register since the ledger began, of all addresses and until now."""
+        charged: dict[str, int] = {}
+        for row in self._rows:
+            for register, cost_neur in self._store.charged(row.id).items():
+                charged[register] = charged.get(register, 0) + cost_neur
+        if live is not None and self._standing is not None:
+            before = {register: value.counted_wh for register, value in self._standing.values.items()}
+            for register, cost_neur in costs(
+                self._standing.at_s, live.at_s, before, dict(live.counted_wh), self._price, self._days
+            ).items():
+                charged[register] = charged.get(register, 0) + cost_neur
+        return charged
+
+    def _subscription(self, reckoner: Reckoner, today: date, now_s: int) -> int:
+        """Nano-euros since the first mark that was heard; what was downloaded had its own bills."""
+        heard = [first_s for row in self._rows if not row.imported and (first_s := self._store.first_s(row.id)) is not None]
+        if not heard or not self._prices.has_tables(self._keeper.meter.name):
+            return 0
+        if self._subscribed is None or self._subscribed[0] != today:
+            first = self._days.day_of(min(heard))
+            self._subscribed = today, reckoner.subscriptions(first, self._days.begin_s(today))
+        return self._subscribed[1] + reckoner.subscriptions(today, now_s)
+
+
+def _counted(standing: Standing, mark: Mark) -> dict[str, int]:
+    before = {register: value.counted_wh for register, value in standing.values.items()}
+    return {**before, **{register: value.counted_wh for register, value in values_at(standing, mark).items()}}
+
+
+def self_consumed(meters: Sequence[MeterLedger]) -> tuple[tuple[str, int], ...]:
+    """Energy that was produced and not injected, by stretch; only where a meter of its own counts what is produced.
+
+    Two meters are not read at the same instant, so their difference may fall below zero by some watt-hours; that is none.
+    """
+    produced: dict[str, int] = {}
+    injected: dict[str, int] = {}
+    for meter in meters:
+        for stretch in meter.stretches:
+            for energy in stretch.energies:
+                if energy.direction == "produced":
+                    produced[stretch.name] = produced.get(stretch.name, 0) + energy.energy_wh
+                elif energy.direction == "injected":
+                    injected[stretch.name] = injected.get(stretch.name, 0) + energy.energy_wh
+    return tuple((name, max(0, energy_wh - injected.get(name, 0))) for name, energy_wh in produced.items())
