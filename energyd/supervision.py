@@ -35,6 +35,7 @@ LONGEST_WAIT_S: Final = 30
 STEADY_S: Final = 10  # a program that has lived as long as this starts again with the shortest wait
 STALE_S: Final = 10
 SIMULATOR: Final = 10  # priority; a device that is not there yet, or vanishes, under its reader would be worth a warning
+STOPPING_ROUND_S: Final = 0.1
 HEAD_START_S: Final = 5  # at most; readers are started as soon as every simulator has said that it is there
 
 
@@ -236,7 +237,12 @@ class Plugin:
                 start_later(process, HEAD_START_S)
 
     def _stopping(self, _event: Any) -> None:
-        """supervisord stops one group after the other, by priority; together they need as long as the slowest."""
+        """supervisord stops one group after the other, by priority; together they need as long as the slowest.
+
+        It looks once a second whether the time of one that hangs is over; the alarm makes that `STOPPING_ROUND_S`.
+        """
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, STOPPING_ROUND_S, STOPPING_ROUND_S)
         for group in self._supervisord.process_groups.values():
             if group.config.priority != SIMULATOR:
                 group.stop_all()

@@ -198,7 +198,10 @@ def test_a_program_without_a_ring_or_just_started_is_left_alone(world, monkeypat
     world.tick()
 
 
-def test_at_the_end_all_but_the_simulators_are_stopped_together(world):
+def test_at_the_end_all_but_the_simulators_are_stopped_together(world, monkeypatch):
+    timers = []
+    monkeypatch.setattr(signal, "setitimer", lambda *arguments: timers.append(arguments))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     for program in programs.programs(Config(meters=(Meter("a", "/x", simulated=True),), simulated=("meter", "rapl"))):
         world.add(program.name, program.priority)
 
@@ -206,6 +209,7 @@ def test_at_the_end_all_but_the_simulators_are_stopped_together(world):
 
     stopped = {name for name, group in world.supervisord.process_groups.items() if group.stopped}
     assert stopped == {"tic-a", "rapl", "usage", "aggregator"}
+    assert timers == [(signal.ITIMER_REAL, 0.1, 0.1)]
 
 
 def test_readers_are_started_when_every_simulator_has_said_that_it_is_there(world):
