@@ -5,15 +5,17 @@ python -m energyd.workers.aggregator CONFIG_JSON
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 from aiohttp import web
 
-from energyd import __version__, config
+from energyd import __version__, config, rundir
 from energyd.aggregate.engine import Engine
 from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.snapshot import Snapshot
@@ -22,6 +24,7 @@ from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
 from energyd.export.http import application, start
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
+from energyd.export.selfmetrics import SelfMetrics
 from energyd.export.served import Served
 from energyd.feed import Feed
 from energyd.ring.files import read_boot_id
@@ -93,10 +96,18 @@ def meter_book(meter: Meter, settings: Config) -> MeterBook:
     return MeterBook(meter.name, "simulated", scaled.at)
 
 
+def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:
+    ticks_per_s, page_bytes = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    report = Path(rundir.workers_file(settings.run_dir))
+    rings = partial(aggregator.feed.rings, 0)
+    return SelfMetrics(report, rings, os.getpid(), CLOCK, ticks_per_s=ticks_per_s, page_bytes=page_bytes)
+
+
 async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web.AppRunner | None, asyncio.Task[None]]:
     metrics, http = settings.metrics, HttpMetrics(CLOCK)
     pushers = Pushers(metrics.push if metrics.push_enabled else (), __version__, CLOCK, aggregator.logger)
-    served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=[pushers.families], tail=http.exposition)
+    sources = [pushers.families, self_metrics(aggregator, settings).families]
+    served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=sources, tail=http.exposition)
     served.publish(aggregator.refresh())
     pushing = asyncio.create_task(pushers.run(served))
     if not metrics.enabled:

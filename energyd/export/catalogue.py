@@ -377,6 +377,26 @@ PUSH_LAST_SUCCESS = gauge(
     NS,
 )
 
+_WORKERS: Final = "readers + 4"
+WORKER_UP = gauge("energyd_worker_up", "", "1 while the process lives.", ("worker",), _WORKERS)
+WORKER_RESTARTS = counter(
+    "energyd_worker_restarts_total",
+    "",
+    "Times that the process was started again, since its supervisor runs.",
+    ("worker",),
+    _WORKERS,
+)
+WORKER_CPU = counter(
+    "energyd_worker_cpu_seconds_total", "seconds", "CPU time of the process since it was started.", ("worker",), _WORKERS, NS
+)
+WORKER_MEMORY = gauge(
+    "energyd_worker_resident_memory_bytes",
+    "bytes",
+    "Memory of the process that is in RAM, shared pages included.",
+    ("worker",),
+    _WORKERS,
+)
+
 HTTP_REQUESTS = counter(
     "energyd_http_requests_total", "", "Requests that energyd has answered.", ("handler", "method", "status"), "200"
 )
