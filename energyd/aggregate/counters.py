@@ -106,16 +106,23 @@ class MeterRegister:
     54E 6.2: nine digits; 36 kVA is the most that a Linky is sold for. A confirmed fall stands: the display is the truth.
     """
 
-    __slots__ = ("_candidate_wh", "_mono_ns", "energy_wh", "held_back")
+    __slots__ = ("_candidate_wh", "_max_power_w", "_mono_ns", "_slack_wh", "energy_wh", "held_back", "resets")
 
     MAX_POWER_W = 40_000
     SLACK_WH = 100  # registers may be sent late by some minutes
 
-    def __init__(self, energy_wh: int | None = None, mono_ns: int = 0) -> None:
+    def __init__(
+        self, energy_wh: int | None = None, mono_ns: int = 0, *, max_power_w: int = MAX_POWER_W, slack_wh: int = SLACK_WH
+    ) -> None:
+        self._max_power_w, self._slack_wh = max_power_w, slack_wh
+        self.held_back = self.resets = 0
+        self.resume(energy_wh, mono_ns)
+
+    def resume(self, energy_wh: int | None, mono_ns: int) -> None:
+        """Go on from a reading that was accepted at `mono_ns`."""
         self.energy_wh = energy_wh
         self._mono_ns = mono_ns
         self._candidate_wh: int | None = None
-        self.held_back = 0
 
     def advance(self, reading_wh: int, mono_ns: int) -> int:
         """Wh since the last accepted reading; `energy_wh` is the register as accepted, None before the first."""
@@ -123,7 +130,7 @@ class MeterRegister:
             self.energy_wh, self._mono_ns = reading_wh, mono_ns
             return 0
         hours = max(0, mono_ns - self._mono_ns) / (3600 * NS_PER_S)
-        bound_wh = self.SLACK_WH + self.MAX_POWER_W * hours
+        bound_wh = self._slack_wh + self._max_power_w * hours
         delta_wh = reading_wh - self.energy_wh
         if not 0 <= delta_wh <= bound_wh:
             confirmed = self._candidate_wh is not None and 0 <= reading_wh - self._candidate_wh <= bound_wh
@@ -131,6 +138,7 @@ class MeterRegister:
                 self._candidate_wh = reading_wh
                 self.held_back += 1
                 return 0
+            self.resets += delta_wh < 0
         self._candidate_wh = None
         self.energy_wh, self._mono_ns = reading_wh, mono_ns
         return max(0, delta_wh)

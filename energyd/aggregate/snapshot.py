@@ -71,6 +71,16 @@ class Register(NamedTuple):
     direction: str  # consumed | injected
     scope: str  # total | supplier | distributor: only registers of one scope may be added
     energy_wh: int
+    period: str = ""  # what it says of its period: hc, tempo_red_hp, HPE, or its number in a calendar; never changes
+
+
+class Stamp(NamedTuple):
+    """The time that a meter gave to what it said: `utc_s` of the event, `age_ns` since it was heard."""
+
+    label: str
+    utc_s: int
+    age_ns: int
+    degraded: bool  # the meter's clock was not synchronised
 
 
 class Frames(NamedTuple):
@@ -97,6 +107,8 @@ class Meter(NamedTuple):
     resets: int = 0  # how often a register of this meter fell
     frames: Frames = Frames()
     last_frame_mono_ns: int | None = None  # of the last whole frame, in the time of the samples
+    stamps: tuple[Stamp, ...] = ()
+    held_back: int = 0  # readings of registers that were not believed until the next one
 
 
 class Ring(NamedTuple):

@@ -9,6 +9,7 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 
 from typing import Final
 
+from energyd.export import metermetrics, professionalmetrics
 from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, SUMMARY, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
@@ -162,7 +163,7 @@ METER_TARIFF_INFO = Metric(
     ("meter", "tariff", "tomorrow"),
     "meters",
 )
-_REGISTER = ("meter", "register", "direction", "source")
+_REGISTER = ("meter", "register", "direction", "period", "source")
 METER_ENERGY = counter(
     "energyd_meter_energy_watthours_total",
     "watthours",
@@ -438,4 +439,8 @@ FRESHNESS = Metric(
     FLOAT,
 )
 
-CATALOGUE: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+CATALOGUE: Final[tuple[Metric, ...]] = (
+    *(value for value in list(globals().values()) if isinstance(value, Metric)),
+    *metermetrics.METRICS,
+    *professionalmetrics.METRICS,
+)

@@ -7,8 +7,10 @@ moment belongs to. Law: no series twice; a sum over a family counts nothing twic
 from functools import lru_cache
 from typing import Final
 
+from energyd import ticprofessional
 from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Ring, Snapshot, Window, Zone
 from energyd.export import catalogue as c
+from energyd.export import metermetrics, professionalmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import Family, LabelValues, Metric
 
@@ -76,8 +78,26 @@ QUANTITIES: Final[dict[str, tuple[Metric, LabelValues, int]]] = {
     "GAZ": (c.METER_FLUID, ("GAZ",), 1),
     "AUTRE": (c.METER_FLUID, ("AUTRE",), 1),
 }
-TEXTS: Final = {"OPTARIF": "contract", "NGTF": "contract", "VTIC": "version", "PRM": "prm"}
-TARIFF_TEXTS: Final = {"PTEC": "tariff", "LTARF": "tariff", "DEMAIN": "tomorrow"}
+PROFESSIONAL_QUANTITIES: Final[dict[str, tuple[Metric, LabelValues, int]]] = {
+    "JAUNE": (c.METER_APPARENT_POWER, ("consumed",), 1),
+    "PSOUSC/1": (c.METER_SUBSCRIBED_POWER, (), 1),
+    "PS kVA": (c.METER_SUBSCRIBED_POWER, (), 1),
+    "DATE": (c.METER_CLOCK, (), 1),
+    "DATECOUR": (c.METER_CLOCK, (), 1),
+}
+TEXTS: Final = {
+    "OPTARIF": "contract",
+    "NGTF": "contract",
+    "VTIC": "version",
+    "PRM": "prm",
+    **dict.fromkeys(("CONTRAT", "MESURES1", "GRILLE_F"), "contract"),
+}
+TARIFF_TEXTS: Final = {
+    "PTEC": "tariff",
+    "LTARF": "tariff",
+    "DEMAIN": "tomorrow",
+    **dict.fromkeys(("PTCOUR", "PTCOUR1", "PTCOURF"), "tariff"),
+}
 
 TIC_COUNTERS: Final = {
     "bytes": c.METER_BYTES,
@@ -111,7 +131,7 @@ def collect(snapshot: Snapshot, version: str) -> list[Family]:
         _zone(rows, zone)
     _process_sums(rows, snapshot.processes, snapshot.host)
     for meter in snapshot.meters:
-        _meter(rows, meter, snapshot.mono_ns)
+        _meter(rows, meter, snapshot)
     for ring in snapshot.rings:
         _ring(rows, ring)
     return rows.families(_visible_processes(snapshot.processes, snapshot.host))
@@ -212,24 +232,30 @@ def _process_labels(
     return [(*row, *source) for row in (*rows, _OTHER)]
 
 
-def _meter(rows: _Rows, meter: Meter, mono_ns: int) -> None:
+def _meter(rows: _Rows, meter: Meter, snapshot: Snapshot) -> None:
     _meter_texts(rows, meter)
     for register in meter.registers:
-        labels = (meter.name, register.name, register.direction, meter.source)
+        labels = (meter.name, register.name, register.direction, register.period, meter.source)
         rows.put(_register_family(register.scope, register.direction), labels, register.energy_wh)
+    professional = meter.mode == ticprofessional.PROFESSIONAL
+    families = PROFESSIONAL_QUANTITIES if professional else QUANTITIES
     for label, value in meter.quantities:
-        if label in QUANTITIES:
-            metric, places, factor = QUANTITIES[label]
+        if label in families:
+            metric, places, factor = families[label]
             labels_of_value = (meter.name, *places, *((meter.source,) if "source" in metric.labels else ()))
             rows.put(metric, labels_of_value, value * factor)
     for window in meter.windows_va:
         rows.put(c.METER_WINDOW_MEASURED, (meter.name, window.name), window.seconds)
         metrics = (c.METER_WINDOW_QUANTILE, c.METER_WINDOW_MEAN, c.METER_WINDOW_MAX)
         _window(rows, window, metrics, (meter.name,), meter.source)
+    for row in metermetrics.rows(meter, snapshot.real_ns):
+        rows.put(*row)
+    for row in professionalmetrics.rows(meter) if professional else ():
+        rows.put(*row)
     rows.put(c.METER_RESETS, (meter.name,), meter.resets)
     rows.put(c.METER_LINK_UP, (meter.name,), int(meter.link_up))
     if meter.last_group_mono_ns:
-        rows.put(c.METER_LAST_GROUP_AGE, (meter.name,), max(0, mono_ns - meter.last_group_mono_ns))
+        rows.put(c.METER_LAST_GROUP_AGE, (meter.name,), max(0, snapshot.mono_ns - meter.last_group_mono_ns))
 
 
 def _register_family(scope: str, direction: str) -> Metric:

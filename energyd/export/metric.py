@@ -7,6 +7,10 @@ COUNTER: Final = "counter"
 GAUGE: Final = "gauge"
 INFO: Final = "info"
 HISTOGRAM: Final = "histogram"
+INHERITED_COUNTER: Final = "inherited counter"
+"""A counter under the name that another program gave it. OpenMetrics, where a counter's name ends in `_total`, calls it unknown."""
+INHERITED_GAUGE: Final = "inherited gauge"
+"""A gauge whose inherited name ends in `_total`, which in OpenMetrics only counters may; it is called unknown there."""
 SUMMARY: Final = "summary"
 
 FLOAT: Final = -1

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from energyd.export.metric import FLOAT, INFO, Family, LabelValues, Metric
+from energyd.export.metric import FLOAT, INFO, INHERITED_COUNTER, INHERITED_GAUGE, Family, LabelValues, Metric
 
 Column = npt.NDArray[Any]
 
@@ -181,11 +181,12 @@ def _negated(line: bytes) -> bytes:
 
 def text_head(metric: Metric) -> bytes:
     """HELP and TYPE of text format 0.0.4, which knows no info metrics."""
-    kind = "gauge" if metric.type == INFO else metric.type
+    kind = {INFO: "gauge", INHERITED_COUNTER: "counter", INHERITED_GAUGE: "gauge"}.get(metric.type, metric.type)
     return f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {kind}\n".encode()
 
 
 def openmetrics_head(metric: Metric) -> bytes:
     """HELP, TYPE and UNIT of OpenMetrics 1.0."""
     unit = f"# UNIT {metric.family} {metric.unit}\n" if metric.unit else ""
-    return f"# HELP {metric.family} {metric.help}\n# TYPE {metric.family} {metric.type}\n{unit}".encode()
+    kind = "unknown" if metric.type in (INHERITED_COUNTER, INHERITED_GAUGE) else metric.type
+    return f"# HELP {metric.family} {metric.help}\n# TYPE {metric.family} {kind}\n{unit}".encode()

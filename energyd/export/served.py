@@ -22,8 +22,9 @@ class Served:
     """The current Snapshot and its renderings.
 
     `refresh` folds what has come in and returns a new Snapshot, None while there is none; it is called when somebody asks and the
-    last one is older than FRESH_NS. `sources` give families of the exporter's own, `tail` an exposition that is appended in the
-    format named (see `energyd.export.negotiate`). `encoders` are the codings on offer (see `energyd.export.encoding`).
+    last one is older than FRESH_NS. `sources` give families of the exporter's own, `views` others of the same Snapshot, `tail` an
+    exposition that is appended in the format named (see `energyd.export.negotiate`). `encoders` are the codings on offer (see
+    `energyd.export.encoding`).
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Served:
         version: str,
         labels: Sequence[tuple[str, str]] = (),
         sources: Sequence[Callable[[], list[Family]]] = (),
+        views: Sequence[Callable[[Snapshot], list[Family]]] = (),
         tail: Callable[[str], bytes] = lambda _name: b"",
         encoders: Mapping[str, Callable[[bytes], bytes]] | None = None,
     ) -> None:
@@ -40,6 +42,7 @@ class Served:
         self._clock = clock
         self._version = version
         self._sources = sources
+        self._views = views
         self._tail = tail
         self._encoders = encoding.encoders() if encoders is None else encoders
         self._renderer = Renderer(labels)
@@ -75,6 +78,7 @@ class Served:
             return None
         if self._rendered is None:
             families = collect(snapshot, self._version)
+            families += [family for view in self._views for family in view(snapshot)]
             self._rendered = self._renderer.render([*families, *(family for source in self._sources for family in source())])
         return snapshot, self._rendered
 

@@ -13,7 +13,8 @@ from energyd.export.metric import COUNTER, FLOAT, INFO, Metric
 
 ROOT = Path(__file__).parents[2]
 BASE_UNITS = {
-    "joules", "watts", "seconds", "bytes", "watthours", "voltamperes", "varhours", "amperes", "volts", "cubic_meters", ""
+    "joules", "watts", "seconds", "bytes", "watthours", "voltamperes", "varhours", "amperes", "volts", "cubic_meters",
+    "vars", "voltamperehours", "ratio", "euros", ""
 }  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def test_a_sum_over_a_register_family_counts_no_watt_hour_twice(snapshot: Snapsh
     consumed = sum(value for labels, value in zip(drawn.labels, drawn.values, strict=True) if labels[2] == "consumed")
     assert consumed == sum(families["energyd_meter_all_tariffs_energy_watthours_total"].values)
     assert consumed == sum(families["energyd_meter_distributor_energy_watthours_total"].values)
-    assert ("house", "EAIT", "injected", "meter") in drawn.labels
+    assert ("house", "EAIT", "injected", "", "meter") in drawn.labels
 
 
 def test_zones_inside_others_stay_out_of_the_zone_family(snapshot: Snapshot) -> None:
