@@ -104,7 +104,7 @@ class Config(NamedTuple):
     groups: tuple[Any, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
     units: tuple[Any, ...] = ()
-    compatibility: tuple[str, ...] = ()
+    compatibility: tuple[str, ...] = ("myelectricaldata",)
     log: Log = Log()
     # derived by `energyd run`, not settable in the file
     powercap_root: str = "/sys/class/powercap"

@@ -240,8 +240,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("units", Reserved(Mappings()), "Further units of energy."),
     Setting(
         "compatibility",
-        Reserved(Choices(("linky_exporter", "myelectricaldata", "scaphandre"))),
-        "Metric families of other programs that are served as well.",
+        Choices(("myelectricaldata",)),
+        "Metric families of other programs that are served as well, under the names that those gave them.",
     ),
 )
 

@@ -21,12 +21,14 @@ from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
+from energyd.export import ledgermetrics, myelectricaldata
 from energyd.export.http import application, start
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
 from energyd.export.selfmetrics import SelfMetrics
 from energyd.export.served import Served
 from energyd.feed import Feed
+from energyd.ledger.ledger import Ledger
 from energyd.ring.files import read_boot_id
 from energyd.ring.writer import BOOT_ID
 from energyd.service import log, statefile
@@ -57,18 +59,24 @@ class Aggregator:
             self.engine.restore(saved["engine"], saved["boot_id"] == self._boot_id)
         if windows.get("boot_id") == self._boot_id:
             self.engine.restore_windows(windows["windows"])
+        self.ledger = Ledger(settings, CLOCK, self._faults.report)
+        if "ledger" in saved:
+            self.ledger.restore(saved["ledger"])
+        self.ledger.follow(self.engine.meters)
         self.feed = Feed(Path(settings.run_dir), self.engine, saved["cursors"] if saved.get("boot_id") == self._boot_id else None)
 
     def refresh(self) -> Snapshot:
         """Everything that is in the rings now, as one Snapshot."""
         self.feed.pull()
+        self.ledger.flush()
         for fault in self.feed.faults():
             self._faults.report(fault, fault)
         mono_ns = CLOCK.mono_ns()
-        return self.engine.snapshot(mono_ns=mono_ns, real_ns=CLOCK.real_ns(), ready=True, rings=self.feed.rings(mono_ns))
+        snapshot = self.engine.snapshot(mono_ns=mono_ns, real_ns=CLOCK.real_ns(), ready=True, rings=self.feed.rings(mono_ns))
+        return snapshot._replace(ledger=self.ledger.view(snapshot.host, mono_ns))
 
     def save_totals(self) -> None:
-        self._save(TOTALS, {"engine": self.engine.state(), "cursors": self.feed.cursors()})
+        self._save(TOTALS, {"engine": self.engine.state(), "cursors": self.feed.cursors(), "ledger": self.ledger.state()})
 
     def save_windows(self) -> None:
         self._save(WINDOWS, {"windows": self.engine.windows_state()})
@@ -107,7 +115,10 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web
     metrics, http = settings.metrics, HttpMetrics(CLOCK)
     pushers = Pushers(metrics.push if metrics.push_enabled else (), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
-    served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=sources, tail=http.exposition)
+    views = [ledgermetrics.families]
+    if "myelectricaldata" in settings.compatibility:
+        views.append(myelectricaldata.Families(http.answered))
+    served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=sources, views=views, tail=http.exposition)
     served.publish(aggregator.refresh())
     pushing = asyncio.create_task(pushers.run(served))
     if not metrics.enabled:
@@ -138,6 +149,7 @@ async def shutdown(aggregator: Aggregator, runner: web.AppRunner | None, pushing
     notify("STOPPING=1")
     pushing.cancel()
     aggregator.feed.pull()
+    aggregator.ledger.close()
     aggregator.save_totals()
     aggregator.save_windows()
     if runner is not None:

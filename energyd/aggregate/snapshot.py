@@ -190,6 +190,7 @@ class MeterLedger(NamedTuple):
     price_neur_per_wh: int | None = None  # of the moment
     prices_neur_per_wh: tuple[tuple[str, str, int], ...] = ()  # (register, tariff, today)
     measured_days: int = 0
+    last_frame_ns: int | None = None  # civil time of the last whole frame
 
 
 class Ledger(NamedTuple):

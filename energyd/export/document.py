@@ -4,9 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from energyd.export import linkymetrics, myelectricaldata
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import Metric
+
+COMPATIBILITY: Final = {linkymetrics.NAME: linkymetrics.METRICS, myelectricaldata.NAME: myelectricaldata.METRICS}
+"""The families of other programs by the value of `compatibility` that switches them on."""
 
 _HEAD = """\
 # Metrics
@@ -16,7 +21,13 @@ Generated from `energyd/export/catalogue.py` by `python -m energyd.export.docume
 Each microjoule and each watt-hour increments exactly one series of a family, so a sum over a family is right; whatever counts the
 same energy a second time is another family. `source` says where a value comes from: `rapl`, `hwmon`, `battery` and `meter` are
 measurements, `model` is an estimate and `simulated` is neither. Constant labels (`metrics.labels`) are added to every series.
+"""
+_COMPATIBILITY = """
+## Under the names of other programs
 
+On in the shipped configuration; the key `compatibility` lists which. Names, labels and units are those of the other program.
+"""
+_COLUMNS = """
 | name | type | unit | labels | series at most | meaning |
 |---|---|---|---|---|---|
 """
@@ -24,12 +35,18 @@ measurements, `model` is an estimate and `simulated` is neither. Constant labels
 
 def markdown(metrics: Sequence[Metric] = CATALOGUE) -> str:
     """The whole document."""
-    return _HEAD + "".join([_row(metric) for metric in metrics])
+    others = [f"\n### {name}\n{_table(families)}" for name, families in COMPATIBILITY.items()]
+    return _HEAD + _table(metrics) + _COMPATIBILITY + "".join(others)
+
+
+def _table(metrics: Sequence[Metric]) -> str:
+    return _COLUMNS + "".join([_row(metric) for metric in metrics])
 
 
 def _row(metric: Metric) -> str:
     labels = ", ".join([f"`{label}`" for label in metric.labels])
-    return f"| `{metric.name}` | {metric.type} | {metric.unit} | {labels} | {metric.bound} | {metric.help} |\n"
+    kind = metric.type.removeprefix("inherited ")
+    return f"| `{metric.name}` | {kind} | {metric.unit} | {labels} | {metric.bound} | {metric.help} |\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,6 +29,7 @@ class HttpMetrics:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         registry = self._registry = CollectorRegistry()
+        self.answered: dict[str, int] = {}  # requests by handler
         requests, duration, in_progress = catalogue.HTTP_REQUESTS, catalogue.HTTP_DURATION, catalogue.HTTP_IN_PROGRESS
         asked, answered, freshness = catalogue.HTTP_REQUEST_SIZE, catalogue.HTTP_RESPONSE_SIZE, catalogue.FRESHNESS
         self._requests = Counter(requests.family, requests.help, requests.labels, registry=registry)
@@ -49,6 +50,7 @@ class HttpMetrics:
         method = _known(method)
         self._in_progress.labels(handler, method).dec()
         self._requests.labels(handler, method, str(status)).inc()
+        self.answered[handler] = self.answered.get(handler, 0) + 1
         self._duration.labels(handler, method).observe((self._clock.mono_ns() - begin_ns) / NS_PER_S)
         self._asked_bytes.labels(handler, method, str(status)).observe(asked_bytes)
         self._answered_bytes.labels(handler, method, str(status)).observe(answered_bytes)

@@ -34,6 +34,7 @@ class Keeper:
         self.told: set[str] = set()  # what of it is not in the ledger yet
         self.active = ""  # the register that counts now
         self.subscribed_va: int | None = None
+        self.last_frame_ns: int | None = None  # civil time of the last whole frame
         self.peaks = Peaks(days)
         self.waiting: deque[tuple[str, Mark]] = deque(maxlen=WAITING_MARKS)
         self.behind = 0
@@ -70,6 +71,8 @@ class Keeper:
         if at_s is None:
             return
         self._correction_s = at_s - machine_s
+        if frame.good:
+            self.last_frame_ns = self._machine_ns(frame.end_ns) + self._correction_s * NS_PER_S
         if frame.address != self.address:
             self._change(frame.address)
         self._describe(frame)
@@ -120,6 +123,7 @@ class Keeper:
             "active": self.active,
             "subscribed_va": self.subscribed_va,
             "correction_s": self._correction_s,
+            "last_frame_ns": self.last_frame_ns,
             "scribe": self._scribe.state(),
             "peaks": self.peaks.state(),
         }
@@ -128,5 +132,6 @@ class Keeper:
         self.address, self.contract, self.active = state["address"], state["contract"], state["active"]
         self.pdl = self.meter.pdl or state["pdl"]
         self.subscribed_va, self._correction_s = state["subscribed_va"], state["correction_s"]
+        self.last_frame_ns = state["last_frame_ns"]
         self._scribe.restore(state["scribe"])
         self.peaks.restore(state["peaks"])

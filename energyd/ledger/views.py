@@ -57,7 +57,7 @@ class MeterView:
         key = (None if latest is None else latest.read_s, now_s // 60, self._keeper.active, self._keeper.contract)
         if self._view is None or key != self._key:
             self._view, self._key = self._make(now_s), key
-        return self._view
+        return self._view._replace(last_frame_ns=self._keeper.last_frame_ns)
 
     def _make(self, now_s: int) -> MeterLedger:
         live = self._live()
@@ -166,11 +166,12 @@ class MeterView:
         )
 
     def _stretch(self, name: str, whole: Total) -> Stretch:
-        keeper = self._keeper
+        keeper, latest = self._keeper, self._keeper.latest
+        unused = {register for register, shown_wh in latest.registers.items() if not shown_wh} if latest else set()
         energies = tuple(
             Energy(register, keeper.period(register), keeper.direction(register, whole.registers), energy_wh)
             for register, energy_wh in whole.registers.items()
-            if is_supplied(register) or is_injected(register)
+            if (is_supplied(register) or is_injected(register)) and (energy_wh or register not in unused)
         )
         cost = whole.cost_neur if self._prices.has_tables(keeper.meter.name) else None
         return Stretch(name, energies, whole.complete, whole.estimated_wh, cost, whole.revenue_neur, whole.subscription_neur)

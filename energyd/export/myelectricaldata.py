@@ -1,0 +1,121 @@
+"""The metrics of the myelectricaldata client under the names, labels and units that its documentation gives, from the ledger.
+
+A day's values are those of the last day that was measured wholly, months and years those of the present and the one before.
+`hc` and `hp` always add up to `daily`: off-peak is what a register named so counts, peak is all else. `pdl` is what the meter calls
+PRM or what the configuration says; a meter without one has no such series. `sync` is the reader: a frame is a synchronisation.
+Where a meter is simulated, all series carry `source`, which is `simulated` on its own.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from energyd.aggregate.snapshot import Meter, MeterLedger, Snapshot, Stretch
+from energyd.export.metric import COUNTER, FLOAT, GAUGE, INFO, INHERITED_GAUGE, NS, SUMMARY, Family, LabelValues, Metric
+
+NAME: Final = "myelectricaldata"
+SIMULATED: Final = "simulated"
+KILO: Final = 3  # watt-hours are thousandths of a kilowatt-hour
+
+
+def _metric(name: str, kind: str, text: str, labels: tuple[str, ...], decimals: int = 0) -> Metric:
+    return Metric(f"{NAME}_{name}", kind, "", text, labels, "meters", decimals)
+
+
+DAILY = _metric("consumption_daily_kwh", GAUGE, "Energy drawn on the last whole day.", ("pdl", "tariff"), KILO)
+HC = _metric("consumption_hc_kwh", GAUGE, "Energy drawn on that day in off-peak hours.", ("pdl",), KILO)
+HP = _metric("consumption_hp_kwh", GAUGE, "Energy drawn on that day in all other hours.", ("pdl",), KILO)
+MONTHLY = _metric("consumption_monthly_kwh", GAUGE, "Energy drawn this month and the month before.", ("pdl", "month"), KILO)
+YEARLY = _metric("consumption_yearly_kwh", GAUGE, "Energy drawn this year and the year before.", ("pdl", "year"), KILO)
+MAX_POWER = _metric("max_power_kva", GAUGE, "Highest apparent power of the last whole day.", ("pdl",), KILO)
+PRODUCED_DAILY = _metric("production_daily_kwh", GAUGE, "Energy given back on the last whole day.", ("pdl", "tariff"), KILO)
+PRODUCED_MONTHLY = _metric(
+    "production_monthly_kwh", GAUGE, "Energy given back this month and the month before.", ("pdl", "month"), KILO
+)
+PRODUCED_YEARLY = _metric("production_yearly_kwh", GAUGE, "Energy given back this year and the year before.", ("pdl", "year"), KILO)
+PDL_INFO = _metric("pdl_info", INFO, "Point de livraison, tariff and subscribed power in kVA.", ("pdl", "tariff", "power"))
+LAST_SYNC = _metric("last_sync_timestamp", GAUGE, "Unix time of the last whole frame.", ("pdl",), NS)
+SYNC_STATUS = _metric("sync_status", GAUGE, "1 while frames come and are whole.", ("pdl",))
+SYNCED_DAYS = _metric("synced_days_total", INHERITED_GAUGE, "Days that the ledger holds.", ("pdl",))
+SYNCS = _metric("sync_total", COUNTER, "Frames that were whole, and frames that were not.", ("status",))
+SYNC_DURATION = _metric("sync_duration_seconds", SUMMARY, "Time that a frame takes.", ("quantile",), FLOAT)
+API_REQUESTS = _metric("api_requests_total", COUNTER, "Requests that energyd has answered.", ("endpoint",))
+
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+
+class Families:
+    """The families of a Snapshot. `requests` is how many requests each endpoint has answered, kept up to date by its owner."""
+
+    def __init__(self, requests: Mapping[str, int]) -> None:
+        self._requests = requests
+
+    def __call__(self, snapshot: Snapshot) -> list[Family]:
+        rows: dict[str, dict[LabelValues, float]] = {metric.name: {} for metric in METRICS}
+        meters = {meter.name: meter for meter in snapshot.meters}
+        for ledgered in snapshot.ledger.meters:
+            if ledgered.pdl:
+                _energies(rows, ledgered)
+                _reader(rows, ledgered, meters[ledgered.meter])
+        if snapshot.meters:
+            rows[SYNCS.name][("success",)] = sum(meter.frames.ok for meter in snapshot.meters)
+            rows[SYNCS.name][("error",)] = sum(meter.frames.bad for meter in snapshot.meters)
+        for meter in snapshot.meters[:1]:
+            for quantile, duration_ns in meter.frames.quantiles_ns:
+                rows[SYNC_DURATION.name][(str(quantile),)] = duration_ns / 1e9
+        for endpoint, count in self._requests.items():
+            rows[API_REQUESTS.name][(endpoint,)] = count
+        families = [Family(metric, list(row), list(row.values())) for metric in METRICS if (row := rows[metric.name])]
+        simulated = {meter.pdl for meter in snapshot.ledger.meters if meter.source == SIMULATED}
+        return [_with_source(family, simulated) for family in families] if simulated else families
+
+
+def _energies(rows: dict[str, dict[LabelValues, float]], meter: MeterLedger) -> None:
+    pdl, stretches = meter.pdl, {stretch.name: stretch for stretch in meter.stretches}
+    if meter.last_day is not None:
+        consumed, off_peak, produced = _of(meter.last_day)
+        if consumed is not None:
+            rows[DAILY.name][pdl, meter.contract] = consumed
+            rows[HC.name][(pdl,)] = off_peak
+            rows[HP.name][(pdl,)] = consumed - off_peak
+        if produced is not None:
+            rows[PRODUCED_DAILY.name][pdl, meter.contract] = produced
+    dated = (
+        (MONTHLY, PRODUCED_MONTHLY, ((meter.last_month, "last_month"), (meter.month, "this_month"))),
+        (YEARLY, PRODUCED_YEARLY, ((meter.last_year, "last_year"), (meter.year, "this_year"))),
+    )
+    for drawn, given, parts in dated:
+        for label, name in parts:
+            consumed, _, produced = _of(stretches[name]) if name in stretches else (None, 0, None)
+            if consumed is not None:
+                rows[drawn.name][pdl, label] = consumed
+            if produced is not None:
+                rows[given.name][pdl, label] = produced
+    if meter.last_day_peak_va is not None:
+        rows[MAX_POWER.name][(pdl,)] = meter.last_day_peak_va
+
+
+def _with_source(family: Family, simulated: set[str]) -> Family:
+    """An estimate or a simulation is never shown as a measurement."""
+    metric, labels, values = family
+    of_meter = metric.labels[:1] == ("pdl",)
+    sources = [SIMULATED if not of_meter or row[0] in simulated else "" for row in labels]
+    marked = [(*row, source) for row, source in zip(labels, sources, strict=True)]
+    return Family(metric._replace(labels=(*metric.labels, "source")), marked, values)
+
+
+def _of(stretch: Stretch) -> tuple[int | None, int, int | None]:
+    """Watt-hours drawn, of those off-peak, and given back; None where the meter has no such register."""
+    drawn = [energy for energy in stretch.energies if energy.direction == "consumed"]
+    given = [energy.energy_wh for energy in stretch.energies if energy.direction != "consumed"]
+    off_peak = sum(energy.energy_wh for energy in drawn if energy.tariff == "hc" or energy.tariff.endswith("_hc"))
+    return sum(energy.energy_wh for energy in drawn) if drawn else None, off_peak, sum(given) if given else None
+
+
+def _reader(rows: dict[str, dict[LabelValues, float]], ledgered: MeterLedger, meter: Meter) -> None:
+    pdl = ledgered.pdl
+    power = "" if ledgered.subscribed_va is None else f"{ledgered.subscribed_va / 1000:g}"
+    rows[PDL_INFO.name][pdl, ledgered.contract, power] = 1
+    if ledgered.last_frame_ns is not None:
+        rows[LAST_SYNC.name][(pdl,)] = ledgered.last_frame_ns
+    rows[SYNC_STATUS.name][(pdl,)] = int(meter.link_up)
+    rows[SYNCED_DAYS.name][(pdl,)] = ledgered.measured_days
