@@ -9,7 +9,7 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 
 from typing import Final
 
-from energyd.export import metermetrics, professionalmetrics
+from energyd.export import ledgermetrics, metermetrics, professionalmetrics
 from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, SUMMARY, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
@@ -443,4 +443,5 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     *(value for value in list(globals().values()) if isinstance(value, Metric)),
     *metermetrics.METRICS,
     *professionalmetrics.METRICS,
+    *ledgermetrics.METRICS,
 )
