@@ -1,0 +1,1 @@
+"""Tools for one's own terminal that need no daemon: `energyd measure`, `energyd json`, `energyd top`."""

@@ -1,0 +1,90 @@
+"""This machine, sampled by this process: the same sensors, the same engine, without a daemon between them.
+
+The readers' own code looks at the machine, the aggregator's own code counts; only the rings are memory. So what a tool shows is
+what the daemon would show, laws included.
+"""
+
+from energyd.aggregate.engine import Engine
+from energyd.aggregate.snapshot import Snapshot
+from energyd.config import Config
+from energyd.powercap.advice import explain
+from energyd.powercap.sources import Model, Places, sensor, simulated_sensor
+from energyd.procfs.machine import Machine
+from energyd.procfs.scan import Sink
+from energyd.samples import KEYFRAME, RAPL, USAGE
+from energyd.service.clock import SYSTEM_CLOCK, Clock, suspended_ns
+from energyd.tools.memoryring import MemoryRing
+from energyd.units import NS_PER_S
+
+
+class Localhost:
+    """`sweep` reads the energy counters, `scan` the processes; `snapshot` is what follows from both so far."""
+
+    def __init__(self, config: Config, *, top: int, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._config = config
+        self._clock = clock
+        self._energy, self._usage = MemoryRing(RAPL), MemoryRing(USAGE)
+        self._engine = Engine(top=top, proportional_idle=config.energy.idle == "proportional")
+        self._labels = 0
+        self._numbers: dict[str, int] = {}
+        places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
+        simulated = "rapl" in config.simulated
+        self._sensor = (
+            simulated_sensor(config.powercap_root, clock.mono_ns)
+            if simulated
+            else sensor(config.energy.sources, places, model_of(config), clock.mono_ns)
+        )
+        self._machine = Machine(
+            config.procfs_root, config.sysfs_root, NS_PER_S, Sink(self._label_usage, lambda _kind, _text: None, clock.mono_ns)
+        )
+        for zone in self._sensor.rescan().appeared:
+            self._labels += 1
+            self._numbers[zone.name] = self._labels
+            entry = {"zone": zone.name, "source": "simulated" if simulated else zone.source}
+            entry |= {key: getattr(zone, key) for key in ("domain", "parent", "baseline", "range_uj", "additive", "dropped")}
+            self._engine.zones.label(self._labels, entry | {"max_power_uw": zone.max_power_uw})
+
+    def _label_usage(self, entry: dict[str, object]) -> int:
+        self._labels += 1
+        self._engine.usage.label(self._labels, entry)
+        return self._labels
+
+    def why_no_power(self) -> list[str]:
+        """What keeps energy from being read, with the commands that mend it; empty when all is well."""
+        return explain(self._sensor.zones, self._config.powercap_root, self._config.procfs_root)
+
+    def sweep(self) -> None:
+        begin_ns = self._clock.mono_ns()
+        for sample in self._sensor.sweep(self._numbers):
+            self._energy.append(*sample)
+        self._energy.end_batch(self._clock.mono_ns(), begin_ns, suspended_ns())
+
+    def scan(self) -> None:
+        scan = self._machine.scan()
+        for sample in scan.samples:
+            self._usage.append(*sample)
+        self._usage.end_batch(self._clock.mono_ns(), scan.begin_ns, suspended_ns(), KEYFRAME if scan.keyframe else 0)
+
+    def snapshot(self) -> Snapshot:
+        self._engine.feed_energy(self._energy.take())
+        self._engine.feed_usage(self._usage.take())
+        self._engine.attribute()
+        return self._engine.snapshot(mono_ns=self._clock.mono_ns(), real_ns=self._clock.real_ns(), ready=True, rings=())
+
+    def remember_idle(self, powers_uw: dict[str, int]) -> None:
+        """Idle power by zone, from somebody who has seen the machine idle."""
+        for name, power_uw in powers_uw.items():
+            if name in self._engine.zones.zones:
+                self._engine.zones.zones[name].idle.power_uw = power_uw
+
+    def close(self) -> None:
+        self._sensor.close()
+        self._machine.close()
+
+
+def model_of(config: Config) -> Model | None:
+    """The CPU-time model, if the configuration has one."""
+    energy = config.energy
+    if energy.model_idle_w is None or energy.model_max_w is None:
+        return None
+    return Model(energy.model_idle_w, energy.model_max_w)

@@ -1,0 +1,178 @@
+"""`energyd top`: who uses the energy now, in the terminal, every second; needs no daemon.
+
+Keys while it runs: `w` sort by watts, `j` by joules, `c` by CPU, `q` quit. Without a terminal it prints each table once after the
+other, so that it can be piped.
+"""
+
+import argparse
+import os
+import re
+import select
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from energyd import configfile
+from energyd.aggregate.snapshot import Process, Snapshot
+from energyd.errors import EXIT_OK
+from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.tools.localhost import Localhost
+from energyd.tools.settings import current
+from energyd.units import NS_PER_S, UJ_PER_J
+
+EVERYBODY: Final = 100_000
+"""More processes than a machine has: each is followed by its own name."""
+SWEEPS: Final = 4  # of the energy counters between two tables
+HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+ORDERS: Final[dict[str, Callable[["Row"], float]]] = {
+    "w": lambda row: row.power_w,
+    "j": lambda row: row.energy_j,
+    "c": lambda row: row.cpu_percent,
+}
+
+
+class Row(NamedTuple):
+    """One line of the table. `cpu_percent` is of one CPU, since the last table; joules are since the start."""
+
+    name: str
+    pid: str
+    uid: str
+    power_w: float
+    energy_j: float
+    cpu_percent: float
+
+
+class Tally:
+    """Turns snapshots into rows: remembers the CPU time of the last one."""
+
+    def __init__(self) -> None:
+        self._cpu_ns: dict[int, int] = {}
+        self._mono_ns = 0
+
+    def rows(self, shot: Snapshot, by: str, matching: re.Pattern[str]) -> list[Row]:
+        """Rows of everybody who matches, by `process`, `cgroup` or `user`, in no order."""
+        elapsed_ns = max(1, shot.mono_ns - self._mono_ns)
+        summed: dict[str, Row] = {}
+        for process in shot.processes.visible:
+            used_ns = process.cpu_ns - self._cpu_ns.get(process.pid, process.cpu_ns)
+            row = _row(process, by, 100 * max(0, used_ns) / elapsed_ns)
+            if matching.search(row.name):
+                key = row.pid or row.name
+                summed[key] = _sum(summed[key], row) if key in summed else row
+        self._cpu_ns = {process.pid: process.cpu_ns for process in shot.processes.visible}
+        self._mono_ns = shot.mono_ns
+        return list(summed.values())
+
+
+def _row(process: Process, by: str, cpu_percent: float) -> Row:
+    figures = process.power_w, process.energy_uj / UJ_PER_J, cpu_percent
+    if by == "cgroup":
+        return Row(process.cgroup or "/", "", "", *figures)
+    if by == "user":
+        return Row(f"uid {process.uid}", "", "", *figures)
+    return Row(process.comm, str(process.pid), str(process.uid), *figures)
+
+
+def _sum(one: Row, other: Row) -> Row:
+    return one._replace(
+        power_w=one.power_w + other.power_w,
+        energy_j=one.energy_j + other.energy_j,
+        cpu_percent=one.cpu_percent + other.cpu_percent,
+    )
+
+
+def table(shot: Snapshot, rows: Sequence[Row], order: str, size: tuple[int, int], advice: Sequence[str]) -> list[str]:
+    """The lines of one screen of `size` (columns, lines)."""
+    columns, lines = size
+    host = shot.host
+    power = "no power source" if host.power_w is None else f"{host.power_w:.1f} W ({host.source})"
+    zones = "  ".join(f"{zone.name} {zone.power_w:.1f} W" for zone in shot.zones if zone.power_w is not None)
+    head = [f"energyd top: host {power}, {shot.processes.alive} processes", zones or (advice[0] if advice else ""), ""]
+    head.append(f"{'W':>8} {'J':>10} {'CPU %':>6} {'PID':>7} {'UID':>6}  NAME")
+    ordered = sorted(rows, key=ORDERS[order], reverse=True)[: max(1, lines - len(head) - 1)]
+    body = [
+        f"{row.power_w:>8.2f} {row.energy_j:>10.2f} {row.cpu_percent:>6.1f} {row.pid:>7} {row.uid:>6}  {_plain(row.name)}"
+        for row in ordered
+    ]
+    return [line[:columns] for line in head + body]
+
+
+def _plain(name: str) -> str:
+    """A process may call itself anything; a terminal must not obey it."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
+@contextmanager
+def keys(interactive: bool) -> Iterator[Callable[[float], str]]:
+    """A function that waits so many seconds for a key; '' when none came."""
+    if not interactive:
+        yield lambda seconds: CLOCK.sleep_until_ns(CLOCK.mono_ns() + round(seconds * NS_PER_S)) or ""
+        return
+    descriptor = sys.stdin.fileno()
+    saved = termios.tcgetattr(descriptor)
+
+    def key(seconds: float) -> str:
+        return os.read(descriptor, 1).decode("ascii", "replace") if select.select([descriptor], [], [], seconds)[0] else ""
+
+    try:
+        tty.setcbreak(descriptor)
+        yield key
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, saved)
+        print()
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="energyd top", description="Who uses the energy now; keys: w, j, c sort; q quits.")
+    configfile.add_flags(result)
+    result.add_argument("--by", choices=("process", "cgroup", "user"), default="process", help="what a line is (default: process)")
+    result.add_argument("--sort", choices=tuple(ORDERS), default="w", help="w: watts, j: joules, c: CPU (default: w)")
+    result.add_argument("--filter", default="", metavar="REGEX", help="only names that match")
+    result.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between tables (default: 1)")
+    result.add_argument("--count", type=int, default=0, metavar="N", help="stop after N tables")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        matching = re.compile(arguments.filter)
+    except re.error as error:
+        parser().error(f"--filter: {error}")
+    host = Localhost(current(arguments), top=EVERYBODY)
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    try:
+        with keys(interactive) as key:
+            _show(host, arguments, matching, key, interactive)
+    finally:
+        host.close()
+    return EXIT_OK
+
+
+def _show(
+    host: Localhost, arguments: argparse.Namespace, matching: re.Pattern[str], key: Callable[[float], str], interactive: bool
+) -> None:
+    tally, order, shown = Tally(), arguments.sort, 0
+    host.sweep()
+    host.scan()
+    tally.rows(host.snapshot(), arguments.by, matching)
+    while not arguments.count or shown < arguments.count:
+        for _ in range(SWEEPS):
+            pressed = key(arguments.interval / SWEEPS)
+            order = pressed if pressed in ORDERS else order
+            if pressed == "q":
+                return
+            host.sweep()
+        host.scan()
+        host.sweep()
+        shot = host.snapshot()
+        columns, height = os.get_terminal_size() if interactive else (200, 40)
+        lines = table(shot, tally.rows(shot, arguments.by, matching), order, (columns, height), host.why_no_power())
+        if interactive:
+            print(HOME + "".join(line + CLEAR_LINE + "\n" for line in lines) + CLEAR_BELOW, end="", flush=True)
+        else:
+            print("\n".join(lines), flush=True)
+        shown += 1

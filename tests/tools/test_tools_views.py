@@ -1,0 +1,88 @@
+import json
+import re
+
+import pytest
+
+from energyd.aggregate.snapshot import Host, Process, Processes, Snapshot, Zone
+from energyd.tools import oneshot, top
+
+
+def zone(name, domain, parent, power_w):
+    return Zone(name, domain, parent, "rapl", True, True, 0, power_w, 0, 0, 0, 0, 0, 0)
+
+
+def process(pid, comm, power_w, **more):
+    return Process(
+        pid=pid, comm=comm, cgroup=more.pop("cgroup", "/"), uid=0, energy_uj=5_000_000, power_w=power_w, cpu_ns=0
+    )._replace(**more)
+
+
+def shot(*visible, mono_ns=10**9):
+    host = Host(10**6, 50.0, "rapl", (), 0, 0, ())
+    zones = (zone("package-0", "package", "", 40.0), zone("package-0/dram", "dram", "package-0", 10.0))
+    return Snapshot(mono_ns, 1_700_000_000 * 10**9, True, host, zones, Processes(visible, 0, 1.5, 0, 0, 0, 7), (), ())
+
+
+def test_json_speaks_as_scaphandre_does():
+    said = oneshot.describe(shot(process(1, "a", 1.0), process(2, "b", 3.0)), [])
+    assert said["host"] == {
+        "consumption": 50_000_000,
+        "power_w": 50.0,
+        "timestamp": 1_700_000_000,
+        "source": "rapl",
+        "no_power": [],
+    }
+    assert [consumer["pid"] for consumer in said["consumers"]] == [2, 1]
+    assert said["sockets"][0]["domains"][0]["consumption"] == 10_000_000
+
+
+def test_json_of_this_machine(tree, run):
+    said = json.loads(run("json", "--set", f"sysfs_root={tree}", "--seconds", "0.6", "--top", "5").stdout)
+    assert said["host"]["power_w"] == pytest.approx(50, rel=0.1)
+    assert len(said["consumers"]) <= 5
+
+
+def test_json_without_power_says_why(run, tmp_path):
+    said = json.loads(run("json", "--set", f"sysfs_root={tmp_path}", "--seconds", "0.3").stdout)
+    assert said["host"]["consumption"] is None
+    assert said["host"]["no_power"]
+
+
+def test_rows_are_sorted_cut_to_the_screen_and_harmless_to_a_terminal():
+    now = shot(process(1, "small", 1.0), process(2, "evil\x1b[2J", 9.0), process(3, "middle", 5.0))
+    lines = top.table(now, top.Tally().rows(now, "process", re.compile("")), "w", (60, 7), [])
+    assert [line.split()[3] for line in lines[4:]] == ["2", "3"]
+    assert all(len(line) <= 60 for line in lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_line_may_be_a_control_group_or_a_user():
+    now = shot(process(1, "a", 1.0, cgroup="/x"), process(2, "b", 2.0, cgroup="/x"), process(3, "c", 4.0, cgroup="/y", uid=7))
+    by_cgroup = {row.name: row.power_w for row in top.Tally().rows(now, "cgroup", re.compile(""))}
+    by_user = {row.name: row.power_w for row in top.Tally().rows(now, "user", re.compile(""))}
+    assert by_cgroup == {"/x": 3.0, "/y": 4.0}
+    assert by_user == {"uid 0": 3.0, "uid 7": 4.0}
+
+
+def test_cpu_is_that_since_the_last_table():
+    tally = top.Tally()
+    tally.rows(shot(process(1, "a", 1.0, cpu_ns=0)), "process", re.compile(""))
+    [row] = tally.rows(shot(process(1, "a", 1.0, cpu_ns=500_000_000), mono_ns=2 * 10**9), "process", re.compile(""))
+    assert row.cpu_percent == pytest.approx(50)
+
+
+def test_only_names_that_match_are_shown():
+    rows = top.Tally().rows(shot(process(1, "python", 1.0), process(2, "bash", 2.0)), "process", re.compile("pyth"))
+    assert [row.name for row in rows] == ["python"]
+
+
+def test_top_can_be_piped(tree, run):
+    done = run("top", "--set", f"sysfs_root={tree}", "--count", "1", "--interval", "0.4")
+    assert done.returncode == 0
+    assert done.stdout.startswith("energyd top: host ")
+
+
+def test_a_filter_that_is_no_expression_is_refused(run):
+    done = run("top", "--filter", "(")
+    assert done.returncode == 2
+    assert "--filter" in done.stderr
