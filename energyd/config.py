@@ -20,6 +20,7 @@ class Meter(NamedTuple):
     pdl: str | None = None
     simulated: bool = False
     role: str = "house"  # house | production
+    link_timeout_s: float = 10.0
 
 
 class Energy(NamedTuple):
@@ -71,6 +72,7 @@ class Metrics(NamedTuple):
     path: str = "/metrics"
     labels: tuple[tuple[str, str], ...] = ()
     web_config_file: str | None = None
+    linky_exporter_name: str = "linky-exporter"
     push_enabled: bool = False
     push: tuple[Push, ...] = ()
     spool: Spool = Spool()
@@ -104,7 +106,7 @@ class Config(NamedTuple):
     groups: tuple[Any, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
     units: tuple[Any, ...] = ()
-    compatibility: tuple[str, ...] = ("myelectricaldata",)
+    compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata")
     log: Log = Log()
     # derived by `energyd run`, not settable in the file
     powercap_root: str = "/sys/class/powercap"

@@ -27,11 +27,11 @@ ALIASES: dict[str, str] = {
     "LINKY_EXPORTER_MODE": "meters.mode",
     "LINKY_EXPORTER_PORT": "metrics.port",
     "LINKY_EXPORTER_LOGLEVEL": "log.level",
+    "LINKY_EXPORTER_NAME": "metrics.linky_exporter_name",
+    "LINKY_FRAME_TIMEOUT": "meters.link_timeout",
     "LINKY_SOCAT_HOST": "meters.device",
 }
 WITHOUT_EFFECT: dict[str, str] = {
-    "LINKY_EXPORTER_NAME": "energyd leaves the label job to Prometheus; name the job in its scrape configuration",
-    "LINKY_FRAME_TIMEOUT": "a meter counts as silent after 10 s without a good frame, Enedis' own rule",
     "LINKY_SOCAT_FILE": "energyd connects to LINKY_SOCAT_HOST itself, without socat and its file",
     "TZ": "days and tariffs begin in the time zone that the key timezone names, so that no shell can move them",
 }

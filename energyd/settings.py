@@ -100,6 +100,14 @@ SETTINGS: tuple[Setting, ...] = (
         "What the meter counts: what the house draws and gives back, or, as a meter of its own, what is produced.",
         example="house",
     ),
+    Setting(
+        "meters[].link_timeout",
+        Duration(1, 3600),
+        "How long a meter may say no good frame before it counts as lost and its speed and mode are looked for again; Enedis asks "
+        "for 10 s.",
+        example="10s",
+        field="link_timeout_s",
+    ),
     Setting("metrics.enabled", Boolean(), "Whether /metrics is served."),
     Setting("metrics.listen", Text("an address or a host name", check.host), "Address to listen on; 0.0.0.0 or :: for all."),
     Setting("metrics.port", Integer(1, 65535), "TCP port to listen on."),
@@ -117,6 +125,12 @@ SETTINGS: tuple[Setting, ...] = (
         ),
         "Labels that every series carries. Prometheus overwrites `instance` and `job` unless its scrape says honor_labels.",
         example="{location: paris}",
+    ),
+    Setting(
+        "metrics.linky_exporter_name",
+        Text("a text", check.one_line),
+        "What the label `job` of the linky_* series says. Prometheus puts its own job there and keeps this one as exported_job, "
+        "unless its scrape says honor_labels.",
     ),
     Setting("metrics.web_config_file", Reserved(_PATH), "TLS and users of the server, as exporter-toolkit describes them."),
     Setting(
@@ -240,7 +254,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("units", Reserved(Mappings()), "Further units of energy."),
     Setting(
         "compatibility",
-        Choices(("myelectricaldata",)),
+        Choices(("linky_exporter", "myelectricaldata")),
         "Metric families of other programs that are served as well, under the names that those gave them.",
     ),
 )

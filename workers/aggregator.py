@@ -21,7 +21,7 @@ from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
-from energyd.export import ledgermetrics, myelectricaldata
+from energyd.export import ledgermetrics, linkymetrics, myelectricaldata
 from energyd.export.http import application, start
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
@@ -97,11 +97,11 @@ class Aggregator:
 
 def meter_book(meter: Meter, settings: Config) -> MeterBook:
     if not meter.simulated:
-        return MeterBook(meter.name, "meter")
+        return MeterBook(meter.name, "meter", link_timeout_s=meter.link_timeout_s)
     if settings.clock.rate == 1:
-        return MeterBook(meter.name, "simulated")
+        return MeterBook(meter.name, "simulated", link_timeout_s=meter.link_timeout_s)
     scaled = ScaledClock(*settings.clock)
-    return MeterBook(meter.name, "simulated", scaled.at)
+    return MeterBook(meter.name, "simulated", scaled.at, link_timeout_s=meter.link_timeout_s)
 
 
 def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:
@@ -116,6 +116,8 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web
     pushers = Pushers(metrics.push if metrics.push_enabled else (), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
     views = [ledgermetrics.families]
+    if linkymetrics.NAME in settings.compatibility:
+        views.append(linkymetrics.LinkyExporter(metrics.linky_exporter_name).families)
     if "myelectricaldata" in settings.compatibility:
         views.append(myelectricaldata.Families(http.answered))
     served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=sources, views=views, tail=http.exposition)

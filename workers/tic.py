@@ -83,7 +83,7 @@ def startup(settings: Config, meter: Meter) -> tuple[Line, Recorder]:
     capacity = capacity_for(RECORDS_PER_S)
     ring = RingWriter.open(Path(settings.run_dir), f"tic-{meter.name}", samples.TIC, capacity, SYSTEM_CLOCK)
     recorder = Recorder(ring, clock, meter.name)
-    return Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault), recorder
+    return Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault, link_lost_s=meter.link_timeout_s), recorder
 
 
 def main_loop(line: Line, recorder: Recorder, stop: Stop) -> None:

@@ -18,7 +18,8 @@ from energyd.aggregate.windows import PowerWindows
 from energyd.ticfields import TicField
 from energyd.units import NS_PER_S
 
-LINK_TIMEOUT_NS = 10 * NS_PER_S  # 54E 9.4: the link is bad after 10 s without a correct frame
+LINK_TIMEOUT_S = 10.0  # 54E 9.4: the link is bad after 10 s without a correct frame
+OVERLOAD_LIFETIME_NS = 10 * NS_PER_S
 HOUSE_POWER = ("PAPP", "SINSTS", ticjaune.HEAD)  # apparent power drawn, in VA
 OVERLOADS = ("ADPS", "ADIR1", "ADIR2", "ADIR3")  # said as long as they last, several times in 10 s
 NOTICES = frozenset(
@@ -37,8 +38,16 @@ QUANTITY_LIFETIME_NS = 60 * NS_PER_S  # longer than the 20 short frames between 
 class MeterBook:
     """One meter. `to_meter_ns` turns our monotonic time into that of its samples: a simulated meter may run faster."""
 
-    def __init__(self, name: str, source: str, to_meter_ns: Callable[[int], int] = lambda mono_ns: mono_ns) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        to_meter_ns: Callable[[int], int] = lambda mono_ns: mono_ns,
+        *,
+        link_timeout_s: float = LINK_TIMEOUT_S,
+    ) -> None:
         self.name = name
+        self._link_timeout_ns = round(link_timeout_s * NS_PER_S)
         self.on_frame: Callable[[Frame], None] = lambda _frame: None
         self._frames = FrameBook()
         self._source = source
@@ -158,13 +167,13 @@ class MeterBook:
 
     def snapshot(self, mono_ns: int) -> Meter:
         now_ns = self._to_meter_ns(mono_ns)
-        fresh_ns, overload_ns = now_ns - QUANTITY_LIFETIME_NS, now_ns - LINK_TIMEOUT_NS
+        fresh_ns, overload_ns = now_ns - QUANTITY_LIFETIME_NS, now_ns - OVERLOAD_LIFETIME_NS
         return Meter(
             name=self.name,
             source=self._source,
             mode=self._mode,
             address=self._address,
-            link_up=self._last_frame_ns is not None and now_ns - self._last_frame_ns <= LINK_TIMEOUT_NS,
+            link_up=self._last_frame_ns is not None and now_ns - self._last_frame_ns <= self._link_timeout_ns,
             last_group_mono_ns=self._last_group_ns,
             registers=self._registers.snapshot(self._mode),
             quantities=tuple(

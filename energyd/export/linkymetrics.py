@@ -14,6 +14,9 @@ from energyd.export.metric import GAUGE, INHERITED_COUNTER, Family, LabelValues,
 from energyd.ledger.periods import TOTAL_REGISTER, active_register, contract_of, period_of
 from energyd.ticfields import CONSUMED, HISTORIQUE, STANDARD
 
+NAME: Final = "linky_exporter"
+"""Its name in the list `compatibility` of the configuration."""
+
 LABELS: Final = ("adco", "hhphc", "imax", "job", "motdetat", "optarif", "ptec")
 SOURCE: Final = "source"  # added where what speaks is a simulator
 

@@ -34,9 +34,9 @@ class Served:
         version: str,
         labels: Sequence[tuple[str, str]] = (),
         sources: Sequence[Callable[[], list[Family]]] = (),
-        views: Sequence[Callable[[Snapshot], list[Family]]] = (),
         tail: Callable[[str], bytes] = lambda _name: b"",
         encoders: Mapping[str, Callable[[bytes], bytes]] | None = None,
+        views: Sequence[Callable[[Snapshot], list[Family]]] = (),
     ) -> None:
         self._refresh = refresh
         self._clock = clock

@@ -18,9 +18,9 @@ from energyd.ticfields import HISTORIQUE, STANDARD
 from energyd.units import NS_PER_S
 
 VERIFIED_GROUPS: Final = 3
-LINK_LOST_S: Final = 10
-GATHER_S: Final = 0.015
-"""Bytes are fetched this long after the last ones: one wake-up for 14 characters at 9600 baud, and a sample 15 ms late at most."""
+LINK_LOST_S: Final = 10.0
+GATHER_S: Final = 0.025
+"""Bytes are fetched this long after the last ones: one wake-up for a group at 9600 baud, and a sample 25 ms late at most."""
 BACK_OFF_S: Final = (0.5, 10.0)
 
 _LISTEN_S: Final = {1200: 3.0, 2400: 2.0}
@@ -46,6 +46,8 @@ class Line:
         clock: Clock,
         tell: Callable[[str], None],
         opener: Callable[[str], Port] = open_port,
+        *,
+        link_lost_s: float = LINK_LOST_S,
     ) -> None:
         self.understood = False
         self.speed: int | None = None  # None where there is none to choose
@@ -54,6 +56,7 @@ class Line:
         self._clock = clock
         self._tell = tell
         self._opener = opener
+        self._link_lost_s = link_lost_s
         self._port: Port | None = None
         self._decoder = Decoder(self._mode)
         self._counts = dict.fromkeys(self._decoder.counts, 0)  # of decoders before this one
@@ -113,8 +116,8 @@ class Line:
         if self.understood:
             if any(isinstance(event, FrameEnd) and event.refused == 0 and event.good > 1 for event in events):
                 self._good_frame_ns = now_ns
-            elif now_ns - self._good_frame_ns > LINK_LOST_S * NS_PER_S:
-                self._say(f"no good frame from {self._device} for {LINK_LOST_S} s; listening for its speed and mode again")
+            elif now_ns - self._good_frame_ns > self._link_lost_s * NS_PER_S:
+                self._say(f"no good frame from {self._device} for {self._link_lost_s:g} s; listening for its speed and mode again")
                 self._detect(now_ns)
             return events
         groups: list[Event] = [event for event in events if isinstance(event, Group)]

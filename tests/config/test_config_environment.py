@@ -66,6 +66,12 @@ def test_the_variables_of_linky_exporter_make_one_meter(load):
     assert config.metrics.port == 8100
 
 
+def test_its_name_and_its_patience_are_settings_too(load):
+    config = load("", {"LINKY_EXPORTER_INTERFACE": "/dev/ttyUSB0", "LINKY_EXPORTER_NAME": "maison", "LINKY_FRAME_TIMEOUT": "30"})
+    assert config.metrics.linky_exporter_name == "maison"
+    assert config.meters == (Meter("linky", "/dev/ttyUSB0", link_timeout_s=30.0),)
+
+
 def test_they_change_the_one_meter_that_the_file_names(load):
     config = load("meters: [{name: house, device: /dev/a}]", {"LINKY_EXPORTER_INTERFACE": "/dev/b"})
     assert config.meters == (Meter("house", "/dev/b"),)
@@ -79,8 +85,7 @@ def test_they_cannot_mean_one_of_several_meters(refused):
 @pytest.mark.parametrize(
     ("environ", "warned", "why"),
     [
-        ({"LINKY_EXPORTER_NAME": "linky-exporter"}, "LINKY_EXPORTER_NAME", "leaves the label job to Prometheus"),
-        ({"LINKY_FRAME_TIMEOUT": "10"}, "LINKY_FRAME_TIMEOUT", "after 10 s without a good frame"),
+        ({"LINKY_FRAME_TIMEOUT": "30"}, "LINKY_FRAME_TIMEOUT", "no meter is configured"),
         ({"LINKY_SOCAT_FILE": "/tmp/linky"}, "LINKY_SOCAT_FILE", "itself, without socat"),
         ({"LINKY_EXPORTER_MODE": "STANDARD"}, "LINKY_EXPORTER_MODE", "no meter is configured"),
         ({"LINKY_EXPORTER_PORT": "8123"}, "LINKY_EXPORTER_PORT", "metrics.port: 8123 is also the port of Home Assistant"),
@@ -126,7 +131,8 @@ def test_the_file_that_socat_made_gives_way_to_its_host(load):
         ("ENERGYD_METERS", '[{"device": "/dev/a"}, {"devise": "/dev/a"}]', "ENERGYD_METERS: meters[1].devise: unknown key"),
         ("ENERGYD_METRICS_LABELS", "a=b", "ENERGYD_METRICS_LABELS: metrics.labels: must be a mapping of label names to texts"),
         ("ENERGYD_METRICS_PATH", "/\udc80", "ENERGYD_METRICS_PATH: holds half of a surrogate pair"),
-        ("ENERGYD_COMPATIBILITY", '["scaphandre"]', "ENERGYD_COMPATIBILITY: compatibility: not available in this version"),
+        ("LINKY_FRAME_TIMEOUT", "0", "LINKY_FRAME_TIMEOUT: meters[0].link_timeout: must be a duration from 1s to 1h"),
+        ("ENERGYD_COMPATIBILITY", '["kepler"]', "ENERGYD_COMPATIBILITY: compatibility: must be linky_exporter or myelectricaldata"),
     ],
 )
 def test_an_error_names_the_variable_and_the_key(refused, variable, text, said):

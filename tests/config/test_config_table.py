@@ -221,7 +221,12 @@ def attributes_read():
                 yield f"{holder}.{node.attr}"
 
 
-HOLDERS = {"": ("config",), "meters[]": ("meter",), "tariffs[]": ("tariff",), "metrics.push[]": ("target", "push", "settings")}
+HOLDERS = {
+    "": ("config", "settings"),
+    "meters[]": ("meter",),
+    "tariffs[]": ("tariff",),
+    "metrics.push[]": ("target", "push", "settings"),
+}
 """What the sources call an item of a list."""
 
 
