@@ -1,8 +1,8 @@
 """Scrapes over loopback beside prometheus_client and node_exporter: `python bench/bench_scrape.py [SERIES ...]`.
 
-`finished`: the bytes are there already; the server runs on CPU 0, `wrk` on CPU 1, 2 s a row. `folding`: a scrape every 60 ms, so that
-each finds the bytes too old and a tenth of the values changed, and waits for folding, collecting, rendering and compressing; the
-server runs where the kernel puts it, as in life.
+`finished`: the bytes are there already; the server runs on CPU 0, `wrk` on CPU 1, 2 s a row. `folding`: a scrape every 60 ms, so
+that each finds the bytes too old and a tenth of the values changed, and waits for folding, collecting, rendering and compressing;
+the server runs where the kernel puts it, as in life.
 """
 
 import asyncio
@@ -24,9 +24,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export.collect import collect
-from energyd.export.http import application, start
+from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.served import Served
+from energyd.export.server import start
 from energyd.service.clock import SYSTEM_CLOCK
 
 SECONDS = 2
@@ -75,7 +76,9 @@ def serve_client(series: int, port: int) -> None:
 @contextmanager
 def running(command: list[str], port: int, pinned: bool = True) -> Iterator[None]:
     """`command`, which listens on `port`, on CPU 0 if `pinned`."""
-    with subprocess.Popen([*(("taskset", "-c", "0") if pinned else ()), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [*(("taskset", "-c", "0") if pinned else ()), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         try:
             for _ in range(200):
                 try:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from aiohttp import web
 
 from energyd import __version__, config, rundir
 from energyd.aggregate.engine import Engine
@@ -22,11 +21,12 @@ from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
 from energyd.export import ledgermetrics, linkymetrics, myelectricaldata
-from energyd.export.http import application, start
+from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
 from energyd.export.selfmetrics import SelfMetrics
 from energyd.export.served import Served
+from energyd.export.server import Server, start
 from energyd.feed import Feed
 from energyd.ledger.ledger import Ledger
 from energyd.ring.files import read_boot_id
@@ -111,7 +111,7 @@ def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:
     return SelfMetrics(report, rings, os.getpid(), CLOCK, ticks_per_s=ticks_per_s, page_bytes=page_bytes)
 
 
-async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, web.AppRunner | None, asyncio.Task[None]]:
+async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Server | None, asyncio.Task[None]]:
     metrics, http = settings.metrics, HttpMetrics(CLOCK)
     pushers = Pushers(metrics.push if metrics.push_enabled else (), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
@@ -147,15 +147,15 @@ async def main_loop(aggregator: Aggregator, served: Served, pushing: asyncio.Tas
         notify("WATCHDOG=1")
 
 
-async def shutdown(aggregator: Aggregator, runner: web.AppRunner | None, pushing: asyncio.Task[None]) -> None:
+async def shutdown(aggregator: Aggregator, server: Server | None, pushing: asyncio.Task[None]) -> None:
     notify("STOPPING=1")
     pushing.cancel()
     aggregator.feed.pull()
     aggregator.ledger.close()
     aggregator.save_totals()
     aggregator.save_windows()
-    if runner is not None:
-        await runner.cleanup()
+    if server is not None:
+        await server.cleanup()
 
 
 async def run(settings: Config) -> None:
@@ -163,11 +163,11 @@ async def run(settings: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     aggregator = Aggregator(settings)
-    served, runner, pushing = await startup(aggregator, settings)
+    served, server, pushing = await startup(aggregator, settings)
     try:
         await main_loop(aggregator, served, pushing, stop)
     finally:
-        await shutdown(aggregator, runner, pushing)
+        await shutdown(aggregator, server, pushing)
 
 
 def main(argv: list[str]) -> int:

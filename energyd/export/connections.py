@@ -42,7 +42,7 @@ class ConnectionGuard:
 
         return note
 
-    async def close(self, _app: web.Application) -> None:
+    def close(self) -> None:
         """Cut all connections: who is still reading then reads too slowly to be waited for."""
         if self._timer is not None:
             self._timer.cancel()

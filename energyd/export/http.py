@@ -1,4 +1,4 @@
-"""The HTTP server: the exposition, a landing page, `/-/healthy` and `/-/ready`.
+"""The HTTP server: the exposition, the Snapshot as JSON, a landing page, `/-/healthy` and `/-/ready`.
 
 Handlers hand out finished bytes (`energyd.export.served`); nothing here renders. Each answer is written under a time limit, so a
 client that does not read costs a connection for ANSWER_TIMEOUT_S and nothing else. The paths of health and readiness are those of
@@ -6,38 +6,32 @@ Prometheus' management API.
 """
 
 import asyncio
-import errno
 import html
-import logging
-import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from energyd.aggregate.snapshot import Snapshot
-from energyd.errors import EnvironmentFault
-from energyd.export.connections import ConnectionGuard
+from energyd.export import snapshotjson
+from energyd.export.access import Access
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.negotiate import choose_encoding, choose_format
 from energyd.export.served import Served
-from energyd.service.clock import SYSTEM_CLOCK, Clock
-from energyd.service.log import DistinctFaults
+from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
+SNAPSHOT_PATH: Final = "/api/v1/snapshot"
 HEALTHY_PATH: Final = "/-/healthy"
 READY_PATH: Final = "/-/ready"
 READER_FRESH_NS: Final = 5 * NS_PER_S
 ANSWER_TIMEOUT_S: Final = 10.0
-KEEPALIVE_S: Final = 75.0  # above the usual scrape intervals, so that a scraper keeps its connection
-REQUEST_LINE_MAX: Final = 2048
-HEADER_MAX: Final = 8190
 RETRY_AFTER_S: Final = 1
+_STARTING: Final = "energyd is starting: samples from before its start are being replayed\n"
 
 
 class Pages:
@@ -49,6 +43,7 @@ class Pages:
         self._rings = tuple(rings)
         self._clock = clock
         self._landing = _landing_page(path, version)
+        self._document: tuple[Snapshot, bytes] | None = None
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """The exposition in the format and encoding that the client prefers; 503 while there is none."""
@@ -56,13 +51,23 @@ class Pages:
         coding = choose_encoding(request.headers.get(hdrs.ACCEPT_ENCODING, ""), self._served.encodings)
         body = self._served.body(form.name, coding)
         if body is None:
-            return _unavailable("energyd is starting: samples from before its start are being replayed\n")
+            return _unavailable(_STARTING)
         headers = {hdrs.CONTENT_TYPE: form.content_type, hdrs.VARY: "Accept, Accept-Encoding", hdrs.CACHE_CONTROL: "no-store"}
         if self._served.snapshot is not None and request.method == hdrs.METH_GET:
             self._metrics.shown(self._served.snapshot)
         if coding:
             headers[hdrs.CONTENT_ENCODING] = coding
         return web.Response(body=body, headers=headers)
+
+    async def snapshot(self, _request: web.Request) -> web.StreamResponse:
+        """The Snapshot as JSON; made at most once a Snapshot."""
+        snapshot = self._served.current()
+        if snapshot is None or not snapshot.ready:
+            return _unavailable(_STARTING)
+        if self._document is None or self._document[0] is not snapshot:
+            self._document = snapshot, snapshotjson.document(snapshot)
+        headers = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
+        return web.Response(body=self._document[1], headers=headers)
 
     async def landing(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(text=self._landing, content_type="text/html")
@@ -97,60 +102,31 @@ def what_is_missing(snapshot: Snapshot | None, rings: Sequence[str], mono_ns: in
 
 
 def application(
-    served: Served, metrics: HttpMetrics, *, path: str, rings: Sequence[str], version: str, clock: Clock
+    served: Served,
+    metrics: HttpMetrics,
+    *,
+    path: str,
+    rings: Sequence[str],
+    version: str,
+    clock: Clock,
+    access: Access | None = None,
 ) -> web.Application:
-    """The application that serves `path` and the fixed pages; HEAD is answered wherever GET is, the rest with 404 and 405."""
+    """The application that serves `path` and the fixed pages; HEAD is answered wherever GET is, the rest with 404 and 405.
+
+    `access` judges every request, those to nowhere included.
+    """
     pages = Pages(served, metrics, rings, path, version, clock)
-    app = web.Application(middlewares=[_observe(metrics)], client_max_size=0)
+    app = web.Application(middlewares=[_observe(metrics), *([access.middleware()] if access else [])], client_max_size=0)
     app.router.add_get(path, pages.metrics)
-    for fixed, handler in (("/", pages.landing), (HEALTHY_PATH, pages.healthy), (READY_PATH, pages.ready)):
+    for fixed, handler in (
+        ("/", pages.landing),
+        (SNAPSHOT_PATH, pages.snapshot),
+        (HEALTHY_PATH, pages.healthy),
+        (READY_PATH, pages.ready),
+    ):
         if fixed != path:
             app.router.add_get(fixed, handler)
     return app
-
-
-async def start(app: web.Application, listen: str, port: int) -> web.AppRunner:
-    """Serve `app` on `listen`:`port` (0 = any free one; see `runner.addresses`) until `runner.cleanup()`.
-
-    Raises EnvironmentFault when the address cannot be bound, with what to do about it.
-    """
-    guard = ConnectionGuard()
-    app.middlewares.append(guard.middleware())
-    app.on_shutdown.append(guard.close)
-    logger = logging.getLogger("energyd.http")
-    logger.filters[:] = [_ClientFaults(logger)]
-    runner = web.AppRunner(
-        app,
-        logger=logger,
-        access_log=None,
-        keepalive_timeout=KEEPALIVE_S,
-        max_line_size=REQUEST_LINE_MAX,
-        max_field_size=HEADER_MAX,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, listen, port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise EnvironmentFault(_bind_advice(error, listen, port)) from error
-    assert runner.server is not None, "BUG: a runner that was set up has no server"
-    guard.watch(runner.server)
-    return runner
-
-
-class _ClientFaults(logging.Filter):
-    """Keeps requests that are no HTTP from filling the log: one line for each distinct kind and minute, without traceback."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        super().__init__()
-        self._faults = DistinctFaults(logger.warning, SYSTEM_CLOCK.mono_ns)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
-            return True
-        self._faults.report(type(error).__name__, f"a client sent what is no HTTP request: {type(error).__name__}")
-        return False
 
 
 def _observe(metrics: HttpMetrics) -> "Middleware":
@@ -193,6 +169,7 @@ def _landing_page(path: str, version: str) -> str:
             f'<li><a href="{link}">{link}</a> {text}</li>\n'
             for link, text in (
                 (html.escape(path), "metrics, for Prometheus and its kin"),
+                (SNAPSHOT_PATH, "all that is known now, in JSON"),
                 (HEALTHY_PATH, "is the process alive"),
                 (READY_PATH, "is every reader alive"),
             )
@@ -202,14 +179,3 @@ def _landing_page(path: str, version: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>energyd</title></head>\n'
         f"<body><h1>energyd {html.escape(version)}</h1><p>Tells where every joule goes.</p>\n<ul>\n{links}</ul></body></html>\n"
     )
-
-
-def _bind_advice(error: OSError, listen: str, port: int) -> str:
-    where = f"cannot listen on {listen}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is in use; `ss -ltnp 'sport = :{port}'` names the holder; stop it or set metrics.port"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{where}: not permitted; ports below 1024 need CAP_NET_BIND_SERVICE; set metrics.port to a higher one"
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"{where}: no such address on this machine; `ip -brief address` lists them; set metrics.listen"
-    return f"{where}: {error.strerror or error}"

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.errors import EnvironmentFault
-from energyd.export import connections, http
+from energyd.export import connections, http, server
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.served import Served
 from energyd.service.clock import SystemClock
@@ -54,7 +54,7 @@ def serve(snapshot: Snapshot | None, scenario: Callable[[Site], Awaitable[None]]
 
     async def main() -> None:
         site = Site(snapshot, clock or SystemClock())
-        runner = await http.start(site.app, "127.0.0.1", 0)
+        runner = await server.start(site.app, "127.0.0.1", 0)
         try:
             site.port = runner.addresses[0][1]
             async with aiohttp.ClientSession(auto_decompress=False) as site.session:
@@ -323,7 +323,7 @@ def test_a_port_in_use_is_an_environment_fault_that_says_how_to_find_the_holder(
         with pytest.raises(
             EnvironmentFault, match=rf"127\.0\.0\.1:{site.port}: the port is in use; `ss -ltnp .*{site.port}"
         ) as caught:
-            await http.start(other.app, "127.0.0.1", site.port)
+            await server.start(other.app, "127.0.0.1", site.port)
         assert caught.value.exit_code == 111
 
     serve(snapshot, scenario)
@@ -333,6 +333,6 @@ def test_a_port_in_use_is_an_environment_fault_that_says_how_to_find_the_holder(
 def test_an_address_of_another_machine_is_an_environment_fault(snapshot: Snapshot, listen: str) -> None:
     async def main() -> None:
         with pytest.raises(EnvironmentFault, match=r"set metrics\.listen"):
-            await http.start(Site(snapshot, SystemClock()).app, listen, 0)
+            await server.start(Site(snapshot, SystemClock()).app, listen, 0)
 
     asyncio.run(main())

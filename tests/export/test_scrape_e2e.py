@@ -12,9 +12,10 @@ from servers import free_port, get, query, running, wait_until
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export.collect import collect
-from energyd.export.http import application, start
+from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.served import Served
+from energyd.export.server import start
 from energyd.service.clock import SYSTEM_CLOCK
 
 pytestmark = pytest.mark.e2e
