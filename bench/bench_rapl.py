@@ -114,7 +114,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="energyd-bench-", dir="/dev/shm") as directory:
         powercap = options.powercap_root or make_tree(Path(directory) / "powercap")
-        paths = [zone.energy_path for zone in discover(str(powercap), "") if zone.used]
+        paths = [zone.path for zone in discover(str(powercap), "") if zone.used]
         print(f"{len(paths)} zones, {options.seconds:.0f} s each")
         print("   Hz  energyd CPU  a tick  missed  late p50      p99      max    usual  a tick  missed     bare  a tick")
         for rate_hz in RATES_HZ:

@@ -26,7 +26,9 @@ class Meter(NamedTuple):
 class Energy(NamedTuple):
     rate_hz: float = 10.0
     idle: str = "separate"  # separate | proportional
-    sources: tuple[str, ...] = ("auto",)
+    sources: tuple[str, ...] = ("auto",)  # in order of preference: auto | rapl | psys | hwmon | battery | nvidia | meter | model
+    model_idle_w: float | None = None
+    model_max_w: float | None = None
     price_eur_per_kwh: float | None = None
 
 

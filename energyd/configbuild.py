@@ -27,6 +27,7 @@ def build(tree: Node) -> Loaded:
     """The Config that the tree describes, defaults where it is silent; ConfigError otherwise."""
     values = _values("", "", _entries(tree, "the configuration"))
     config = Config(**values)
+    _check_sources(config.energy, tree)
     config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
     return Loaded(config, tuple(_warnings(config, tree)))
 
@@ -94,6 +95,18 @@ def _items(key: str, label: str, nodes: list[Node]) -> tuple[Any, ...]:
     if key == "tariffs":
         _check_tariffs(label, nodes, built)
     return tuple(built)
+
+
+def _check_sources(energy: Energy, tree: Node) -> None:
+    if energy.sources == Energy().sources:
+        return
+    where = _entries(_entries(tree, "")["energy"], "")["sources"].where
+    if "meter" in energy.sources[1:]:
+        raise ConfigError(f"{where}: energy.sources: a meter stands before all others, or is no source; put meter first")
+    if "model" in energy.sources:
+        idle_w, max_w = energy.model_idle_w, energy.model_max_w
+        if idle_w is None or max_w is None or idle_w > max_w:
+            raise ConfigError(f"{where}: energy.sources: model needs energy.model_idle_w and a greater energy.model_max_w")
 
 
 def _check_tariffs(label: str, nodes: list[Node], tariffs: list[Tariff]) -> None:

@@ -186,7 +186,25 @@ SETTINGS: tuple[Setting, ...] = (
         Choice(("separate", "proportional")),
         "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
     ),
-    Setting("energy.sources", Reserved(Choices(("auto", "rapl", "hwmon", "battery", "model"))), "Which counters are read."),
+    Setting(
+        "energy.sources",
+        Choices(("auto", "rapl", "psys", "hwmon", "battery", "nvidia", "meter", "model")),
+        "What is read, in order of preference: the first that is there is the host, the others are shown beside it. auto is rapl, "
+        "hwmon, battery and nvidia (GPUs, never summed). psys counts the platform instead of the packages and their memory; "
+        "meter, at the first place, takes what a meter shows for the host's power; model estimates, see model_idle_w.",
+    ),
+    Setting(
+        "energy.model_idle_w",
+        Number(0, 100_000, "W"),
+        "For the source model: power of the machine when it is idle. What is estimated is labelled so.",
+        example="25",
+    ),
+    Setting(
+        "energy.model_max_w",
+        Number(0, 100_000, "W"),
+        "For the source model: power of the machine when all its CPUs are busy.",
+        example="95",
+    ),
     Setting(
         "energy.price_eur_per_kwh",
         Price(),

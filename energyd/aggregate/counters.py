@@ -1,8 +1,9 @@
 """The only place that subtracts: raw counters in, increments of totals that only grow out.
 
-Four kinds of counter reach the aggregator, and each fails in its own way:
+Five kinds of reading reach the aggregator, and each fails in its own way:
 
 * energy (powercap `energy_uj`) wraps at its own `max_energy_range_uj` and restarts at resets (Documentation/power/powercap);
+* power (hwmon, batteries) is that of a moment: energy is what lies between two of them, unless they are too far apart;
 * CPU time of a process or cgroup never wraps; if it falls, it is another process behind the same number;
 * counters that a reader keeps in memory restart at zero with the reader;
 * a meter's register only grows, but a line with bit errors can pass the checksum and show a wild value.
@@ -42,6 +43,10 @@ class EnergyCounter:
         self.range_uj = range_uj
         self.max_power_uw = max_power_uw * POWER_MARGIN or FALLBACK_MAX_POWER_UW
 
+    def start_anew(self) -> None:
+        """Another register from now on: its first value is a baseline."""
+        self._raw_uj = None
+
     def advance(self, raw_uj: int, mono_ns: int, suspended_ns: int) -> int:
         """Microjoules since the last good read. Times are those of this read; `suspended_ns` is BOOTTIME - MONOTONIC."""
         before_uj, elapsed_ns = self._raw_uj, mono_ns - self._mono_ns
@@ -68,6 +73,49 @@ class EnergyCounter:
         self._raw_uj, self._mono_ns, self._suspended_ns, self.resets, self.ambiguous = state
         if not same_boot:
             self._raw_uj = None
+
+
+class PowerIntegral:
+    """Microwatts at moments, as microjoules between them: the mean of both ends times the measured time, to the last one.
+
+    Over a gap longer than GAP_NS, and over a sleep, nobody knows what was drawn: nothing is counted, and `gaps` says so.
+    """
+
+    __slots__ = ("_mono_ns", "_power_uw", "_rest", "_suspended_ns", "gaps")
+
+    GAP_NS = 30 * NS_PER_S  # three periods of the slowest rate, 0.1 Hz
+
+    def __init__(self) -> None:
+        self._power_uw: int | None = None
+        self._mono_ns = 0
+        self._suspended_ns = 0
+        self._rest = 0  # of the last division, carried so that small powers at high rates are not lost
+        self.gaps = 0
+
+    def start_anew(self) -> None:
+        """Another indicator from now on."""
+        self._power_uw = None
+
+    def advance(self, power_uw: int, mono_ns: int, suspended_ns: int) -> int:
+        """Microjoules since the last reading. Times are those of this one; `suspended_ns` is BOOTTIME - MONOTONIC."""
+        before_uw, elapsed_ns = self._power_uw, mono_ns - self._mono_ns
+        slept = suspended_ns - self._suspended_ns > SUSPEND_NS
+        self._power_uw, self._mono_ns, self._suspended_ns = power_uw, mono_ns, suspended_ns
+        if before_uw is None:
+            return 0
+        if slept or elapsed_ns > self.GAP_NS:
+            self.gaps += 1
+            return 0
+        energy_uj, self._rest = divmod((before_uw + power_uw) * max(0, elapsed_ns) + self._rest, 2 * NS_PER_S)
+        return energy_uj
+
+    def state(self) -> list[int | None]:
+        return [self._power_uw, self._mono_ns, self._suspended_ns, self._rest, self.gaps]
+
+    def restore(self, state: list[Any], same_boot: bool) -> None:
+        self._power_uw, self._mono_ns, self._suspended_ns, self._rest, self.gaps = state
+        if not same_boot:
+            self._power_uw = None
 
 
 class RestartingCounter:

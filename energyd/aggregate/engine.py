@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from energyd.aggregate import zones as zones_module
 from energyd.aggregate.attribute import share
 from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.processes import ProcessTable
@@ -20,7 +19,8 @@ from energyd.aggregate.readers import ReaderBook
 from energyd.aggregate.snapshot import Host, Ring, Snapshot, Zone
 from energyd.aggregate.usage import Interval, UsageBook
 from energyd.aggregate.windows import PowerWindows
-from energyd.aggregate.zones import ZoneBook, ZoneTotals
+from energyd.aggregate.zones import ZoneBook
+from energyd.aggregate.zonetotals import POWER_WINDOW_NS, STALL_NS, ZoneTotals
 
 Records = npt.NDArray[Any]
 
@@ -57,7 +57,7 @@ class Engine:
             self.attribute()
 
     def _is_covered(self, interval: Interval) -> bool:
-        stalled = self.zones.swept_until_ns >= interval.end_ns + zones_module.STALL_NS
+        stalled = self.zones.swept_until_ns >= interval.end_ns + STALL_NS
         return all(zone.timeline.frontier_ns >= interval.end_ns or stalled for zone in self.zones.attributable())
 
     def _settle(self, interval: Interval) -> None:
@@ -83,11 +83,12 @@ class Engine:
         zone.idle_uj += shares.idle_uj
         zone.unattributed_uj += shares.unattributed_uj
         zone.attributed_until_ns = interval.end_ns
-        zone.timeline.forget_before(min(interval.end_ns, zone.timeline.frontier_ns - 2 * zones_module.POWER_WINDOW_NS))
+        zone.timeline.forget_before(min(interval.end_ns, zone.timeline.frontier_ns - 2 * POWER_WINDOW_NS))
         return shares.processes_uj
 
     def snapshot(self, *, mono_ns: int, real_ns: int, ready: bool, rings: tuple[Ring, ...]) -> Snapshot:
-        zones = tuple(_zone_view(zone) for _, zone in sorted(self.zones.zones.items()))
+        swept_ns = self.zones.swept_until_ns
+        zones = tuple(_zone_view(zone, swept_ns) for _, zone in sorted(self.zones.zones.items()) if not zone.dropped)
         return Snapshot(
             mono_ns=mono_ns,
             real_ns=real_ns,
@@ -104,7 +105,7 @@ class Engine:
         additive = [zone for zone in zones if zone.additive]
         powers = [zone.power_w for zone in additive if zone.power_w is not None]
         return Host(
-            energy_uj=sum(zone.energy_uj for zone in additive) if additive else None,
+            energy_uj=self.zones.host_uj,
             power_w=sum(powers) if powers else None,
             source=additive[0].source if additive else "",
             cpu_ns=tuple(self.usage.modes_ns.items()),
@@ -156,7 +157,7 @@ class Engine:
             )
 
 
-def _zone_view(zone: ZoneTotals) -> Zone:
+def _zone_view(zone: ZoneTotals, swept_until_ns: int) -> Zone:
     return Zone(
         name=zone.name,
         domain=zone.domain,
@@ -164,12 +165,12 @@ def _zone_view(zone: ZoneTotals) -> Zone:
         source=zone.source,
         additive=zone.additive,
         readable=zone.readable,
-        energy_uj=zone.energy_uj,
-        power_w=zone.timeline.power_w(zones_module.POWER_WINDOW_NS) if zone.awake else None,
+        energy_uj=zone.energy_uj if zone.additive else zone.aside_uj,
+        power_w=zone.power_w(swept_until_ns),
         processes_uj=zone.processes_uj,
         exited_uj=zone.exited_uj,
         idle_uj=zone.idle_uj,
         unattributed_uj=zone.unattributed_uj,
-        pending_uj=zone.energy_uj - zone.attributed_uj if zone.additive else 0,
-        resets=zone.counter.resets,
+        pending_uj=zone.pending_uj if zone.additive else 0,
+        resets=zone.resets,
     )

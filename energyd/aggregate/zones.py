@@ -1,7 +1,8 @@
 """The energy side: RAPL batches in, one monotone total per zone out, as a function of time.
 
 A zone is known by its name. Its number (the labels id that its samples carry as kind) changes when it vanishes and comes back,
-or when its reader starts anew; the total does not.
+or when its reader starts anew; the total does not. What a label says holds from the first sample that carries its number, so
+that it does not matter when labels and samples are read.
 """
 
 from collections.abc import Iterator
@@ -11,74 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from energyd import samples
-from energyd.aggregate.counters import EnergyCounter
-from energyd.aggregate.idle import IdleBaseline
-from energyd.aggregate.timeline import Timeline
+from energyd.aggregate.zonetotals import STALL_NS, ZoneTotals
 from energyd.units import NS_PER_S, UJ_PER_J
-
-POWER_WINDOW_NS = NS_PER_S
-STALL_NS = 2 * NS_PER_S  # a zone that misses sweeps for this long no longer holds up the attribution of the others
-
-
-class ZoneTotals:
-    """One zone: what is measured, and what of it has been attributed to whom. All energies in microjoules."""
-
-    PARTS = ("processes_uj", "exited_uj", "idle_uj", "unattributed_uj")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.domain = self.parent = self.source = ""
-        self.additive = False
-        self.readable = False
-        self.awake = False  # has been sampled since our start, and not been given up since
-        self.counter = EnergyCounter()
-        self.timeline = Timeline()
-        self.idle = IdleBaseline()
-        self.energy_uj = 0
-        self.attributed_until_ns: int | None = None  # mono time up to which the parts account for the total
-        self.processes_uj = self.exited_uj = self.idle_uj = self.unattributed_uj = 0
-
-    @property
-    def attributed_uj(self) -> int:
-        return self.processes_uj + self.exited_uj + self.idle_uj + self.unattributed_uj
-
-    def describe(self, entry: dict[str, Any]) -> None:
-        """Take over what the reader's label says of the zone."""
-        self.domain, self.parent = str(entry.get("domain", "")), str(entry.get("parent", ""))
-        self.source = str(entry.get("source", ""))
-        self.additive = bool(entry.get("additive", False))
-        self.counter.configure(int(entry.get("range_uj", 0)), int(entry.get("max_power_uw", 0)))
-
-    def sample(self, raw_uj: int, mono_ns: int, suspended_ns: int) -> None:
-        self.energy_uj += self.counter.advance(raw_uj, mono_ns, suspended_ns)
-        self.timeline.append(mono_ns, self.energy_uj)
-        self.readable = self.awake = True
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "label": [self.domain, self.parent, self.source, self.additive],
-            "range": [self.counter.range_uj, self.counter.max_power_uw],
-            "counter": self.counter.state(),
-            "points": [self.timeline.times_ns, self.timeline.energies_uj],
-            "energy_uj": self.energy_uj,
-            "until_ns": self.attributed_until_ns,
-            "awake": self.awake,
-            "parts_uj": [self.processes_uj, self.exited_uj, self.idle_uj, self.unattributed_uj],
-            "idle": self.idle.state(),
-        }
-
-    def restore(self, state: dict[str, Any], same_boot: bool) -> None:
-        self.domain, self.parent, self.source, self.additive = state["label"]
-        self.counter.range_uj, self.counter.max_power_uw = state["range"]
-        self.counter.restore(state["counter"], same_boot)
-        self.energy_uj = state["energy_uj"]
-        self.processes_uj, self.exited_uj, self.idle_uj, self.unattributed_uj = state["parts_uj"]
-        self.idle.restore(state["idle"])
-        if same_boot:
-            self.attributed_until_ns, self.awake = state["until_ns"], state["awake"]
-            self.timeline.times_ns, self.timeline.energies_uj = state["points"]
-        else:  # the clock has started anew: what was pending can no longer be given to anybody
-            self.unattributed_uj += self.energy_uj - self.attributed_uj
 
 
 class ZoneBook:
@@ -86,21 +21,26 @@ class ZoneBook:
 
     def __init__(self) -> None:
         self.zones: dict[str, ZoneTotals] = {}
-        self._by_kind: dict[int, ZoneTotals] = {}
+        self._labels: dict[int, dict[str, Any]] = {}
         self.swept_until_ns = 0
         self._next_second: int | None = None  # whose mean power has not been given out yet
 
     def label(self, identifier: int, entry: dict[str, Any]) -> None:
         name = entry.get("zone")
-        if name is None or entry.get("dropped"):
+        if name is None:
             return
-        zone = self.zones.setdefault(name, ZoneTotals(name))
-        zone.describe(entry)
-        self._by_kind[identifier] = zone
+        if name not in self.zones:
+            if entry.get("dropped"):
+                return
+            self.zones[name] = ZoneTotals(name)
+            self.zones[name].describe(identifier, entry)
+        self._labels[identifier] = entry
 
     def forget_labels(self) -> None:
         """The ring has been rotated: its numbers mean nothing any more."""
-        self._by_kind.clear()
+        self._labels.clear()
+        for zone in self.zones.values():
+            zone.forget_label()
 
     def fold(self, records: npt.NDArray[Any]) -> None:
         """Closed batches of the `rapl` ring, in order."""
@@ -116,17 +56,27 @@ class ZoneBook:
             if kind == samples.END:
                 self.swept_until_ns = max(self.swept_until_ns, mono_ns)
                 continue
-            zone = self._by_kind.get(kind)
-            if zone is None:
+            label = self._labels.get(kind)
+            if label is None:
                 continue
+            zone = self.zones[label["zone"]]
+            zone.describe(kind, label)
             if status & samples.FAILED:
                 zone.readable = False
             else:
-                zone.sample(energy_uj, mono_ns, suspended_of.get(batch, 0))
+                zone.sample(energy_uj, status, mono_ns, suspended_of.get(batch, 0))
 
     def attributable(self) -> list[ZoneTotals]:
         """The additive zones that count now, in the order of their names: together they are the host."""
         return [zone for _, zone in sorted(self.zones.items()) if zone.additive and zone.awake]
+
+    @property
+    def host_uj(self) -> int | None:
+        """What was measured as the host, whoever measured it; None as long as nothing can."""
+        used_to = any(zone.energy_uj for zone in self.zones.values())
+        if not used_to and not any(zone.additive for zone in self.zones.values()):
+            return None
+        return sum(zone.energy_uj for zone in self.zones.values())
 
     def seconds(self) -> Iterator[tuple[int, float]]:
         """(second, mean watts of the additive zones in it) for every whole second that has been sampled."""
@@ -147,10 +97,9 @@ class ZoneBook:
             zone.awake = False
 
     def state(self) -> dict[str, Any]:
-        names = {id(zone): name for name, zone in self.zones.items()}
         return {
             "zones": {name: zone.state() for name, zone in self.zones.items()},
-            "kinds": {kind: names[id(zone)] for kind, zone in self._by_kind.items()},
+            "labels": self._labels,
             "swept_until_ns": self.swept_until_ns,
             "next_second": self._next_second,
         }
@@ -160,5 +109,5 @@ class ZoneBook:
             self.zones[name] = ZoneTotals(name)
             self.zones[name].restore(saved, same_boot)
         if same_boot:
-            self._by_kind = {kind: self.zones[name] for kind, name in state["kinds"].items()}
+            self._labels = state["labels"]
             self.swept_until_ns, self._next_second = state["swept_until_ns"], state["next_second"]

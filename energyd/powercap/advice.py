@@ -2,7 +2,8 @@
 
 Outside truth: energy_uj is 0400 root since Linux 5.10 (CVE-2020-8694, INTEL-SA-00389); container runtimes mount something empty
 over /sys/devices/virtual/powercap (GHSA-jq35-85cj-fj4p); hypervisors do not hand RAPL on and set the `hypervisor` flag of cpuid;
-intel_rapl_msr is the module that registers the zones, of AMD too.
+intel_rapl_msr is the module that registers the zones, of AMD too; perf_event_open(2) asks for CAP_PERFMON or
+kernel.perf_event_paranoid <= 0 to count what all tasks do.
 The law: say what is missing, where, and what to type.
 """
 
@@ -10,11 +11,13 @@ import errno
 import os
 from collections.abc import Sequence
 
-from energyd.powercap.zones import Zone, directories
+from energyd.powercap.zone import Zone
+from energyd.powercap.zones import directories
 
 _READ_SIZE = 1 << 16  # the first processor of cpuinfo with all its flags; a whole mountinfo or modules
 _RAPL_VENDORS = ("GenuineIntel", "AuthenticAMD", "HygonGenuine")
 DENIED = (errno.EACCES, errno.EPERM)
+_ESTIMATE = "or let it be estimated: `energy.sources: [auto, model]` with `energy.model_idle_w` and `energy.model_max_w`"
 
 
 def _text(path: str) -> str:
@@ -60,9 +63,11 @@ def _cause(root: str, procfs_root: str) -> str:
         return "the directories are there but none has a readable `name`; check them with `ls -lR`"
     cpu = _cpuinfo(procfs_root)
     if "hypervisor" in cpu.get("flags", "").split():
-        return "this is a virtual machine and its hypervisor does not hand RAPL on; run energyd on the host"
+        return f"this is a virtual machine and its hypervisor does not hand RAPL on; run energyd on the host, {_ESTIMATE}"
     if cpu and cpu.get("vendor_id") not in _RAPL_VENDORS:
-        return "this processor has no RAPL (Intel has it since Sandy Bridge, AMD since Zen)"
+        return (
+            f"this processor has no RAPL (Intel has it since Sandy Bridge, AMD since Zen); use a power sensor (hwmon), {_ESTIMATE}"
+        )
     modules = {line.partition(" ")[0] for line in _text(f"{procfs_root}/modules").splitlines()}
     if "intel_rapl_msr" in modules:
         return "intel_rapl_msr is loaded and does not know this processor; see `dmesg | grep -i rapl`, a newer kernel may"
@@ -73,15 +78,19 @@ def _cause(root: str, procfs_root: str) -> str:
 
 
 def explain(zones: Sequence[Zone], root: str, procfs_root: str) -> list[str]:
-    """One sentence for each thing that is amiss with what was found under `root`; [] when every zone can be read and understood."""
-    if not zones:
-        return [explain_absence(root, procfs_root)]
-    causes: dict[int, list[Zone]] = {}
+    """One sentence for each thing that is amiss with what was found; [] when every zone can be read and understood.
+
+    `root` is the powercap tree. Whether another source is the host, and RAPL is not missed, the zones say themselves.
+    """
+    sentences = []
+    if not any(zone.source == "rapl" or zone.additive for zone in zones):
+        sentences.append(explain_absence(root, procfs_root))
+    causes: dict[tuple[str, bool, int], list[Zone]] = {}
     for zone in zones:
         if zone.read_errno and not zone.dropped:
-            causes.setdefault(zone.read_errno, []).append(zone)
-    sentences = [_unreadable(number, among, root) for number, among in causes.items()]
-    rangeless = [zone.name for zone in zones if zone.used and not zone.range_uj]
+            causes.setdefault((zone.source, bool(zone.path), zone.read_errno), []).append(zone)
+    sentences += [_unreadable(number, among, root) for (_, _, number), among in causes.items()]
+    rangeless = [zone.name for zone in zones if zone.used and zone.rangeless]
     if rangeless:
         sentences.append(
             f"{', '.join(rangeless)}: max_energy_range_uj is 0 or unreadable; a wrap of the counter is taken for a reset"
@@ -90,8 +99,13 @@ def explain(zones: Sequence[Zone], root: str, procfs_root: str) -> list[str]:
 
 
 def _unreadable(number: int, zones: list[Zone], root: str) -> str:
-    subject = f"{', '.join(zone.name for zone in zones)}: energy_uj of {zones[0].directory}"
-    if number in DENIED:
+    subject = f"{', '.join(zone.name for zone in zones)}: {zones[0].path or zones[0].device}"
+    if number in DENIED and zones[0].source == "rapl" and not zones[0].path:
+        return (
+            f"{subject} may not be counted ({errno.errorcode[number]}); `sudo sysctl kernel.perf_event_paranoid=0`, "
+            "or give the reader CAP_PERFMON"
+        )
+    if number in DENIED and zones[0].path:
         return f"{subject} may not be read ({errno.errorcode[number]}); {mend_command(zones, root)}"
     if number == errno.ENOENT:
         return f"{subject} does not exist; the zone has no energy counter"
@@ -100,10 +114,10 @@ def _unreadable(number: int, zones: list[Zone], root: str) -> str:
 
 def mend_command(zones: list[Zone], root: str) -> str:
     """What gives the group `energyd` the counters: until the next boot, for ever, and without touching files."""
-    files = [f"{zone.directory}/energy_uj" for zone in zones]
+    files = [zone.path for zone in zones]
     if all(os.path.dirname(zone.directory) == root for zone in zones):
         files = [f"{root}/*/energy_uj"]
-    if not all(zone.range_uj for zone in zones):
+    if any(zone.rangeless for zone in zones):
         files += [file.replace("/energy_uj", "/max_energy_range_uj") for file in files]
     paths = " ".join(files)
     return (

@@ -1,8 +1,8 @@
-"""Which zones must not be read, because another one counts the same joules or because they count something else than they say.
+"""Which RAPL zones must not be read, because another one counts the same joules or because they count something else than they say.
 
 * Twins. The same package is offered by several control types: intel-rapl (registers of the processor), intel-rapl-mmio (the same
-  through memory-mapped registers) and intel-rapl-tpmi. Their counters differ, their joules do not. The first of PREFERENCE that can
-  be read stays.
+  through memory-mapped registers) and intel-rapl-tpmi; perf_event is one more way to the same registers. Their counters differ,
+  their joules do not. The first of PREFERENCE that can be read stays.
 * Mirrors. Kernels that take Zen 1 and Zen 2 for multi-die show package-0-die-0, package-0-die-1, ...: one register under several
   names. A die is dropped when every value read from it lies between two readings of another die taken around it, at least twice and
   over an interval in which the counter moved: two 32-bit counters of their own do not meet within a microsecond's worth of energy.
@@ -13,24 +13,37 @@
 The law: a joule is counted once; a zone that is dropped stays in the list and says why.
 """
 
-from energyd.powercap.sysfs import Sysfs
-from energyd.powercap.zones import Zone, read_tree
+from collections.abc import Callable
 
-PREFERENCE = ("intel-rapl", "intel-rapl-tpmi", "intel-rapl-mmio")
+from energyd.powercap.sysfs import Sysfs
+from energyd.powercap.zone import Zone
+from energyd.powercap.zones import read_tree
+
+PREFERENCE = ("intel-rapl", "intel-rapl-tpmi", "intel-rapl-mmio", "perf_event")
 AMD_VENDORS = frozenset(("AuthenticAMD", "HygonGenuine"))
 PATIENCE = 25  # rounds; the register moves about once a millisecond
 ROUND_S = 0.010
 
 
-def discover(root: str, vendor: str, sysfs: Sysfs | None = None, *, amd_core: bool = False) -> list[Zone]:
+def discover(
+    root: str,
+    vendor: str,
+    sysfs: Sysfs | None = None,
+    *,
+    amd_core: bool = False,
+    stand_ins: Callable[[], list[Zone]] = list,
+) -> list[Zone]:
     """The zones under the powercap tree `root`, uniquely named, those that must not be read marked as dropped.
 
     `vendor` is vendor_id of /proc/cpuinfo, '' for a tree that is not of this machine. Unreadable zones are in the list with their
-    errno; a missing tree is an empty list (`energyd.powercap.advice.explain_absence` says why).
+    errno; a missing tree is an empty list (`energyd.powercap.advice.explain_absence` says why). `stand_ins` gives zones of another
+    way to the same registers; it is asked when the tree does not let everything be read.
     """
     sysfs = sysfs or Sysfs()
-    zones = drop_twins(read_tree(root, sysfs))
-    zones = drop_mirrors(zones, sysfs)
+    zones = read_tree(root, sysfs)
+    if not zones or any(zone.read_errno for zone in zones):
+        zones += stand_ins()
+    zones = drop_mirrors(drop_twins(zones), sysfs)
     if vendor in AMD_VENDORS and not amd_core:
         zones = [_drop(zone, "AMD counts a single core in it") if zone.domain == "core" else zone for zone in zones]
     return unique_names(zones)
@@ -45,14 +58,11 @@ def drop_twins(zones: list[Zone]) -> list[Zone]:
     kept: dict[str, Zone] = {}
     for zone in sorted(zones, key=_rank):
         kept.setdefault(zone.name, zone)
-    return [
-        zone if zone.control_type == kept[zone.name].control_type else _drop(zone, f"twin of {kept[zone.name].device}")
-        for zone in zones
-    ]
+    return [zone if zone.counter == kept[zone.name].counter else _drop(zone, f"twin of {kept[zone.name].device}") for zone in zones]
 
 
 def _rank(zone: Zone) -> tuple[bool, int]:
-    preference = PREFERENCE.index(zone.control_type) if zone.control_type in PREFERENCE else len(PREFERENCE)
+    preference = PREFERENCE.index(zone.counter) if zone.counter in PREFERENCE else len(PREFERENCE)
     return zone.read_errno != 0, preference
 
 
@@ -63,9 +73,9 @@ def drop_mirrors(zones: list[Zone], sysfs: Sysfs) -> list[Zone]:
     for zone in zones:  # a parent comes before its children
         if zone.parent_device in why:
             why[zone.device] = f"inside {zone.parent_device}, which is a mirror"
-        elif zone.domain == "package" and not zone.dropped and not zone.read_errno:
+        elif zone.domain == "package" and zone.used and zone.path:
             others = originals.setdefault(zone.package, [])
-            original = next((other for other in others if is_mirror(other.energy_path, zone.energy_path, sysfs)), None)
+            original = next((other for other in others if is_mirror(other.path, zone.path, sysfs)), None)
             if original is None:
                 others.append(zone)
             else:

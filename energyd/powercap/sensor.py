@@ -1,21 +1,20 @@
-"""Reads the counters: one kept descriptor a zone, one pread a sample, the clock read between any two of them.
+"""Reads the counters: one kept reader a zone, one call a sample, the clock read between any two of them.
 
-A sweep takes the zones one after the other, because their registers are read one after the other: each reading carries its own
-time, the middle of the pread, and how long that took, which bounds the error of the time. Zones come and go: the last CPU of a
+A sweep takes the zones one after the other, because their registers are read one after the other: each sample carries its own
+time, the middle of the read, and how long that took, which bounds the error of the time. Zones come and go: the last CPU of a
 package that goes offline takes the package's zones with it, modules are reloaded, permission is given late
 (Documentation/power/powercap/powercap.rst says when zones are registered). A descriptor of a zone that has gone answers ENODEV
-for ever. The law: raw counters, never a difference; a zone fails alone; a zone that comes back is announced as a new one.
+for ever. The law: raw values, never a difference; a zone fails alone; a zone that comes back is announced as a new one.
 """
 
 import errno
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from energyd.powercap.duplicates import discover
-from energyd.powercap.sysfs import NUMBER_SIZE, Sysfs, parse_number
-from energyd.powercap.zones import Zone, fingerprint
-from energyd.samples import FAILED
+from energyd.powercap.choice import Choice
+from energyd.powercap.sysfs import U64_MAX
+from energyd.powercap.zone import Reader, Source, Zone
+from energyd.samples import FAILED, POWER
 from energyd.units import NS_PER_S
 
 RESCAN_NS = 2 * NS_PER_S
@@ -23,9 +22,9 @@ LOST_RESCAN_NS = NS_PER_S // 10  # a module that is reloaded has its zones back 
 _GONE = (errno.ENODEV, errno.ENOENT, errno.ENXIO)
 
 
-Reading = tuple[Zone, int, int, int, int]
-"""(zone, status, energy_uj, mono_ns, read_ns): one raw counter. status is 0, or FAILED and then energy_uj is the errno; mono_ns is
-the middle of the read and read_ns its duration. A plain tuple, because named ones take a quarter of the whole sweep."""
+Sample = tuple[int, int, tuple[int, int, int, int], int]
+"""(kind, mono_ns, payload, status) as the RAPL schema has them: payload is (raw value, duration of the read in ns, 0, 0). status
+is 0 for microjoules, POWER for microwatts, or FAILED and then the value is the errno."""
 
 
 class Change(NamedTuple):
@@ -38,37 +37,56 @@ class Change(NamedTuple):
 NO_CHANGE = Change()
 
 
-class Sensor:
-    """The zones of one powercap tree and their open descriptors; `zones` is what the last rescan has found.
+class _Group:
+    """The open zones of one source, read together when they are due."""
 
-    `vendor` is vendor_id of /proc/cpuinfo, '' for a tree that is not of this machine; `mono_ns` is CLOCK_MONOTONIC.
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.period_ns = source.period_ns - source.period_ns // 16  # so that a tick a little early is not taken for another
+        self.due_ns = 0
+        self.readers: dict[Zone, Reader] = {}
+        self.zones: tuple[tuple[str, Callable[[], int | bytes], int, Zone], ...] = ()
+
+    def arrange(self) -> None:
+        """To be called when `readers` has changed: what a sweep needs, flat."""
+        self.zones = tuple((zone.name, reader.read, POWER if zone.power else 0, zone) for zone, reader in self.readers.items())
+
+
+class Sensor:
+    """The zones of some sources and their readers.
+
+    `zones` is what the last rescan has found, `failed` what the last sweep could not read, as (zone, errno); `rescan_due_ns` is
+    when `rescan` will look again. `choice` says which zones are summed into the host, `mono_ns` is CLOCK_MONOTONIC.
     """
 
-    def __init__(self, root: str, vendor: str, mono_ns: Callable[[], int], sysfs: Sysfs | None = None) -> None:
+    def __init__(self, sources: Sequence[Source], choice: Choice, mono_ns: Callable[[], int]) -> None:
         self.zones: tuple[Zone, ...] = ()
-        self._root = root
-        self._vendor = vendor
+        self.failed: list[tuple[Zone, int]] = []
+        self._choice = choice
         self._mono_ns = mono_ns
-        self._sysfs = sysfs or Sysfs()
-        self._open: dict[Zone, int] = {}
-        self._seen: dict[str, int] = {}  # fingerprint of the tree at the last rescan, less the zones that have gone since
-        self._next_rescan_ns = mono_ns()
+        self._groups = [_Group(source) for source in sources]
+        self._seen: dict[str, int] = {}  # fingerprint of the sources at the last rescan, less the zones that have gone since
+        self.rescan_due_ns = mono_ns()
 
     def rescan(self) -> Change:
         """Look for zones that came, went or became readable: every RESCAN_NS, sooner after one has gone, and not in between."""
         now_ns = self._mono_ns()
-        if now_ns < self._next_rescan_ns:
+        if now_ns < self.rescan_due_ns:
             return NO_CHANGE
-        self._next_rescan_ns = now_ns + RESCAN_NS
-        seen = fingerprint(self._root)
-        incomplete = any(not zone.dropped and (zone.read_errno or not zone.range_uj) for zone in self.zones)
+        self.rescan_due_ns = now_ns + RESCAN_NS
+        seen: dict[str, int] = {}
+        for group in self._groups:
+            seen |= group.source.fingerprint()
+        incomplete = any(not zone.dropped and (zone.read_errno or zone.rangeless) for zone in self.zones)
         if seen == self._seen and not incomplete:
             return NO_CHANGE
-        same = {device for device, inode in seen.items() if self._seen.get(device) == inode}
+        same = {device for device, number in seen.items() if self._seen.get(device) == number}
         self._seen = seen
-        return self._adopt(tuple(discover(self._root, self._vendor, self._sysfs)), same)
+        return self._adopt(same)
 
-    def _adopt(self, zones: tuple[Zone, ...], same: set[str]) -> Change:
+    def _adopt(self, same: set[str]) -> Change:
+        found = [group.source.discover() for group in self._groups]
+        zones = tuple(self._choice.apply([zone for each in found for zone in each]))
         kept = {zone for zone in self.zones if zone.device in same}.intersection(zones)
         change = Change(
             appeared=tuple(zone for zone in zones if zone not in kept),
@@ -77,45 +95,64 @@ class Sensor:
         for zone in change.vanished:
             self._close(zone)
         self.zones = zones
+        group_of = {zone.device: group for group, each in zip(self._groups, found, strict=True) for zone in each}
         for zone in change.appeared:
             if zone.used:
+                group = group_of[zone.device]
                 try:
-                    self._open[zone] = self._sysfs.open(zone.energy_path)
+                    group.readers[zone] = group.source.open(zone)
                 except OSError:  # it went between the listing and here
                     self._lose(zone)
+        for group in self._groups:
+            group.arrange()
         return change
 
-    def sweep(self) -> list[Reading]:
-        """Read every open zone once. A zone whose device has gone answers a last time, FAILED, and is left to the next rescan."""
-        readings: list[Reading] = []
-        mono_ns, pread = self._mono_ns, self._sysfs.pread
-        gone = []
+    def sweep(self, numbers: Mapping[str, int]) -> list[Sample]:
+        """Read every open zone that is due; `numbers` are the kinds of their samples, by name.
+
+        A zone whose device has gone answers a last time, FAILED, and is left to the next rescan.
+        """
+        samples: list[Sample] = []
+        mono_ns = self._mono_ns
+        failed: list[tuple[Zone, int]] = []
         before_ns = mono_ns()
-        for zone, fd in self._open.items():
-            status = 0
-            try:
-                energy_uj = parse_number(pread(fd, NUMBER_SIZE, 0))
-            except OSError as error:
-                status, energy_uj = FAILED, error.errno or errno.EIO
-                if energy_uj in _GONE:
-                    gone.append(zone)
-            after_ns = mono_ns()
-            readings.append((zone, status, energy_uj, (before_ns + after_ns) // 2, after_ns - before_ns))
-            before_ns = after_ns
-        for zone in gone:
-            self._lose(zone)
-        return readings
+        for group in self._groups:
+            if before_ns < group.due_ns:
+                continue
+            group.due_ns = before_ns + group.period_ns
+            for name, read, good, zone in group.zones:
+                status = good
+                try:
+                    value = int(read())
+                    if not 0 <= value <= U64_MAX:
+                        raise ValueError(value)
+                except ValueError:
+                    status, value = FAILED, errno.EBADMSG
+                    failed.append((zone, value))
+                except OSError as error:
+                    status, value = FAILED, error.errno or errno.EIO
+                    failed.append((zone, value))
+                after_ns = mono_ns()
+                samples.append((numbers[name], (before_ns + after_ns) >> 1, (value, after_ns - before_ns, 0, 0), status))
+                before_ns = after_ns
+        self.failed = failed
+        for zone, number in failed:
+            if number in _GONE:
+                self._lose(zone)
+        return samples
 
     def _lose(self, zone: Zone) -> None:
         self._close(zone)
         self._seen.pop(zone.device, None)
-        self._next_rescan_ns = min(self._next_rescan_ns, self._mono_ns() + LOST_RESCAN_NS)
+        self.rescan_due_ns = min(self.rescan_due_ns, self._mono_ns() + LOST_RESCAN_NS)
 
     def _close(self, zone: Zone) -> None:
-        fd = self._open.pop(zone, None)
-        if fd is not None:
-            os.close(fd)
+        for group in self._groups:
+            if zone in group.readers:
+                group.readers.pop(zone).close()
+                group.arrange()
 
     def close(self) -> None:
-        for zone in tuple(self._open):
-            self._close(zone)
+        for group in self._groups:
+            for zone in tuple(group.readers):
+                self._close(zone)

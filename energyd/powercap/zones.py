@@ -16,54 +16,14 @@ The law: what a zone is follows from its `name` and its parent's, never from an 
 
 import os
 import re
-from typing import NamedTuple
 
 from energyd.powercap.sysfs import Sysfs
+from energyd.powercap.zone import NO_PACKAGE, Zone
 
-NO_PACKAGE = -1
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PSYS = re.compile(r"psys(?:-(\d+))?")
 _MAX_POWER = re.compile(r"constraint_\d+_max_power_uw")
 KNOWN_DOMAINS = frozenset(("package", "core", "uncore", "dram", "psys"))
-
-
-class Zone(NamedTuple):
-    """One energy counter as the tree declares it.
-
-    The additive zones partition the energy of the host (packages or their dies, and their DRAM); the others lie inside or around
-    those. range_uj is max_energy_range_uj, the last value before the counter starts again at 0; 0 = unknown, a fall is a reset.
-    """
-
-    name: str  # unique: package-0, package-0/dram, package-0-die-1, psys
-    domain: str  # package, dram, core, uncore, psys, or the name as it stands
-    parent: str  # name of the enclosing zone, '' at the top
-    package: int  # physical package, NO_PACKAGE when the zone belongs to none
-    die: int
-    control_type: str  # intel-rapl, intel-rapl-mmio, ...
-    directory: str  # path of the zone's directory
-    range_uj: int
-    max_power_uw: int  # highest of the constraints' maxima, 0 = not told
-    additive: bool
-    dropped: str  # why the zone is not read, '' when it is
-    read_errno: int  # why energy_uj cannot be read, 0 when it can
-
-    @property
-    def used(self) -> bool:
-        """Is the zone read?"""
-        return not self.dropped and not self.read_errno
-
-    @property
-    def energy_path(self) -> str:
-        return f"{self.directory}/energy_uj"
-
-    @property
-    def device(self) -> str:
-        """The kernel's name of the zone, unique in a tree: intel-rapl:0:1."""
-        return self.directory.rpartition("/")[2]
-
-    @property
-    def parent_device(self) -> str:
-        return self.device.rpartition(":")[0]
 
 
 def directories(root: str) -> dict[str, str]:
@@ -122,19 +82,21 @@ def _zone(text: str, path: str, control_type: str, parent: Zone | None, sysfs: S
     if parent is not None:
         package, die = parent.package, parent.die
     range_uj, _ = sysfs.number(f"{path}/max_energy_range_uj")
-    _, read_errno = sysfs.number(f"{path}/energy_uj")
+    energy_path = f"{path}/energy_uj"
+    _, read_errno = sysfs.number(energy_path)
     return Zone(
         name=f"{parent.name}/{text}" if parent else text,
         domain=domain,
+        source="rapl",
+        counter=control_type,
+        device=path.rpartition("/")[2],
+        path=energy_path,
         parent=parent.name if parent else "",
         package=package,
         die=die,
-        control_type=control_type,
-        directory=path,
         range_uj=range_uj,
         max_power_uw=_max_power_uw(path, sysfs),
         additive=control_type.startswith("intel-rapl") and (domain == "package" or (domain == "dram" and parent is not None)),
-        dropped="",
         read_errno=read_errno,
     )
 

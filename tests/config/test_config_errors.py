@@ -76,8 +76,10 @@ MISTAKES = [
     ("log: {level: INFO}", "log.level: must be debug, info, warning, error or critical, not INFO"),
     ("log: {format: xml}", "log.format: must be text, json or journal, not xml"),
     ("timezone: Paris", "timezone: must be a name of the time zone database such as Europe/Paris, not 'Paris'"),
-    ("energy: {sources: [hwmon]}", "energy.sources: not available in this version of energyd; remove it"),
-    ("energy: {sources: [hwmno]}", "energy.sources: must be auto, rapl, hwmon, battery or model, not hwmno"),
+    ("energy: {sources: [rapl, meter]}", "energy.sources: a meter stands before all others, or is no source; put meter first"),
+    ("energy: {sources: [model]}", "energy.sources: model needs energy.model_idle_w and a greater energy.model_max_w"),
+    ("energy: {sources: [model], model_idle_w: 9, model_max_w: 8}", "energy.sources: model needs energy.model_idle_w and a greater"),
+    ("energy: {sources: [hwmno]}", "energy.sources: must be auto, rapl, psys, hwmon, battery, nvidia, meter or model, not hwmno"),
     ("energy: {sources: [rapl, rapl]}", "energy.sources: names one of its items twice"),
     (
         "energy: {price_eur_per_kwh: '0.25'}",

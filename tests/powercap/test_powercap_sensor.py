@@ -6,9 +6,12 @@ import shutil
 
 import pytest
 
+from energyd.powercap.choice import Choice
+from energyd.powercap.rapl import Rapl
 from energyd.powercap.sensor import LOST_RESCAN_NS, NO_CHANGE, RESCAN_NS, Sensor
 from energyd.powercap.sysfs import Sysfs
-from energyd.samples import FAILED
+from energyd.powercap.zone import Reader, Zone
+from energyd.samples import FAILED, POWER
 
 
 class FakeTime:
@@ -64,15 +67,27 @@ def root(tree):
     )
 
 
+def sensor_of(root, clock, sysfs=None):
+    return Sensor([Rapl(str(root), "GenuineIntel", None, sysfs)], Choice(["rapl"]), clock.mono_ns)
+
+
 @pytest.fixture
 def sensor(root, clock, kernel):
-    sensor = Sensor(str(root), "GenuineIntel", clock.mono_ns, Sysfs(kernel.open, kernel.pread))
+    sensor = sensor_of(root, clock, Sysfs(kernel.open, kernel.pread))
     yield sensor
     sensor.close()
 
 
+def swept(sensor):
+    """{zone: (status, value, mono_ns, read_ns)} of one sweep."""
+    names = [zone.name for zone in sensor.zones]
+    samples = sensor.sweep({name: number for number, name in enumerate(names)})
+    assert all(payload[2:] == (0, 0) for _, _, payload, _ in samples)
+    return {names[kind]: (status, payload[0], mono_ns, payload[1]) for kind, mono_ns, payload, status in samples}
+
+
 def values(sensor):
-    return {zone.name: (status, energy_uj) for zone, status, energy_uj, _mono_ns, _read_ns in sensor.sweep()}
+    return {name: reading[:2] for name, reading in swept(sensor).items()}
 
 
 def names(zones):
@@ -112,9 +127,9 @@ def test_every_reading_has_the_time_of_its_own_read(sensor, clock):
     sensor.rescan()
     before_ns = clock.now_ns
 
-    readings = sensor.sweep()
+    readings = swept(sensor).values()
 
-    assert [mono_ns - before_ns for *_, mono_ns, _read_ns in readings] == [15, 25, 35]
+    assert [mono_ns - before_ns for _, _, mono_ns, _ in readings] == [15, 25, 35]
     assert [read_ns for *_, read_ns in readings] == [10, 10, 10]
 
 
@@ -124,9 +139,11 @@ def test_a_read_that_fails_touches_no_other_zone_and_is_tried_again(sensor, root
     kernel.read_errors[f"{root}/intel-rapl:0/energy_uj"] = number
 
     assert values(sensor) == {"package-0": (FAILED, number), "package-0/dram": (0, 7), "psys": (0, 500)}
+    assert [(zone.name, why) for zone, why in sensor.failed] == [("package-0", number)]
 
     kernel.read_errors.clear()
     assert values(sensor)["package-0"] == (0, 100)
+    assert sensor.failed == []
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "-3", str(1 << 64)])
@@ -219,7 +236,7 @@ def test_a_range_that_can_be_read_late_is_announced(sensor, root, kernel, clock)
     assert [zone.range_uj for zone in change.appeared] == [262143328850]
 
 
-def test_a_zone_that_goes_between_listing_and_opening_is_looked_for_again(sensor, root, kernel, clock):
+def test_a_zone_that_goes_between_listing_and_opening_is_looked_for_again(root, kernel, clock):
     path = f"{root}/intel-rapl:1/energy_uj"
     opened = []
 
@@ -229,7 +246,7 @@ def test_a_zone_that_goes_between_listing_and_opening_is_looked_for_again(sensor
             raise OSError(errno.ENOENT, "injected")
         return Kernel.open(kernel, wanted)
 
-    sensor._sysfs = Sysfs(open_once, kernel.pread)
+    sensor = sensor_of(root, clock, Sysfs(open_once, kernel.pread))
     sensor.rescan()
     assert "psys" not in values(sensor)
 
@@ -239,9 +256,9 @@ def test_a_zone_that_goes_between_listing_and_opening_is_looked_for_again(sensor
 
 
 def test_zones_that_were_not_there_at_the_start_are_found(tmp_path, tree, clock):
-    sensor = Sensor(str(tmp_path / "class" / "powercap"), "", clock.mono_ns)
+    sensor = sensor_of(tmp_path / "class" / "powercap", clock)
     assert sensor.rescan() is NO_CHANGE
-    assert sensor.sweep() == []
+    assert sensor.sweep({}) == []
 
     tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 3}})
     clock.now_ns += RESCAN_NS
@@ -258,7 +275,7 @@ def test_dropped_zones_are_announced_and_never_opened(tree, clock):
             "intel-rapl-mmio:0": {"name": "package-0", "energy_uj": 4},
         }
     )
-    sensor = Sensor(str(root), "", clock.mono_ns)
+    sensor = sensor_of(root, clock)
 
     assert len(sensor.rescan().appeared) == 2
     assert values(sensor) == {"package-0": (0, 3)}
@@ -284,10 +301,82 @@ def test_descriptors_stay_as_many_while_zones_come_and_go(sensor, root, tree, cl
 
 def test_closing_lets_go_of_every_descriptor(root, clock):
     before = open_files()
-    sensor = Sensor(str(root), "", clock.mono_ns)
+    sensor = sensor_of(root, clock)
     sensor.rescan()
     assert open_files() == before + 3
 
     sensor.close()
 
     assert open_files() == before
+
+
+class Indicator:
+    """A source of one zone that shows a power, once a second."""
+
+    period_ns = 1_000_000_000
+
+    def __init__(self, name="board", additive=True):
+        self.zone = Zone(name, "board", "hwmon", f"hwmon {name}", f"hwmon0/{name}", "", power=True, additive=additive)
+        self.reads = 0
+        self.closed = 0
+
+    def fingerprint(self):
+        return {self.zone.device: 1}
+
+    def discover(self):
+        return [self.zone]
+
+    def open(self, zone):
+        assert zone.device == self.zone.device
+        return Reader(self.read, self.close)
+
+    def read(self):
+        self.reads += 1
+        return b"5000000\n"
+
+    def close(self):
+        self.closed += 1
+
+
+def test_a_slow_source_is_read_at_its_own_pace_beside_a_fast_one(root, clock):
+    board = Indicator()
+    sensor = Sensor([Rapl(str(root), ""), board], Choice(["rapl", "hwmon"]), clock.mono_ns)
+    sensor.rescan()
+    clock.now_ns += 10_000_000_000
+
+    seen = []
+    for _ in range(40):
+        clock.now_ns += 100_000_000
+        seen.append(values(sensor))
+
+    assert [len(each) for each in seen].count(3) == 36
+    assert [each["board"] for each in seen if "board" in each] == [(POWER, 5_000_000)] * 4
+    sensor.close()
+    assert board.closed == 1
+
+
+def test_only_the_preferred_source_is_the_host(root, clock):
+    sensor = Sensor([Rapl(str(root), ""), Indicator()], Choice(["hwmon", "rapl"]), clock.mono_ns)
+
+    assert [zone.name for zone in sensor.rescan().appeared if zone.additive] == ["board"]
+    sensor.close()
+
+
+def test_a_better_source_that_comes_late_takes_over_and_is_not_replaced_when_it_goes(tmp_path, tree, clock):
+    board = Indicator()
+    root = tmp_path / "class" / "powercap"
+    sensor = Sensor([Rapl(str(root), ""), board], Choice(["rapl", "hwmon"]), clock.mono_ns)
+    assert [zone.name for zone in sensor.rescan().appeared if zone.additive] == ["board"]
+
+    tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 3}})
+    clock.now_ns += RESCAN_NS
+    change = sensor.rescan()
+    assert [(zone.name, zone.additive) for zone in change.appeared] == [("package-0", True), ("board", False)]
+    assert [(zone.name, zone.additive) for zone in change.vanished] == [("board", True)]
+
+    shutil.rmtree(root)
+    clock.now_ns += RESCAN_NS
+    change = sensor.rescan()
+    assert names(change.vanished) == ["package-0"]
+    assert change.appeared == (), "the board measures something else than the package that is missing"
+    sensor.close()

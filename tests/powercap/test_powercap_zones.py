@@ -9,7 +9,8 @@ import pytest
 
 from energyd.powercap.duplicates import discover
 from energyd.powercap.sysfs import Sysfs
-from energyd.powercap.zones import NO_PACKAGE, Zone, directories
+from energyd.powercap.zone import NO_PACKAGE, Zone
+from energyd.powercap.zones import directories
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "powercap"
 RANGE_UJ = 262143328850
@@ -182,7 +183,7 @@ class TestTwins:
 
         assert additive(zones) == {"package-0", "package-0/dram"}
         assert {name for name, each in zones.items() if each.used} == {"package-0", "package-0/core", "package-0/dram"}
-        assert zones["package-0"].control_type == "intel-rapl"
+        assert zones["package-0"].counter == "intel-rapl"
         assert zones["package-0/dram"].device == "intel-rapl:0:2"
         assert zones["package-0@intel-rapl-mmio:0"].dropped == "twin of intel-rapl:0"
         assert zones["package-0/dram@intel-rapl-mmio:0:0"].dropped == "twin of intel-rapl:0:2"
@@ -193,7 +194,7 @@ class TestTwins:
 
         zones = found(root)
 
-        assert zones["package-0"].control_type == "intel-rapl-mmio"
+        assert zones["package-0"].counter == "intel-rapl-mmio"
         assert zones["package-0@intel-rapl:0"].dropped == "twin of intel-rapl-mmio:0"
         assert zones["package-0/dram"].device == "intel-rapl:0:2"
         assert zones["package-0/dram"].parent == "package-0"
@@ -202,7 +203,7 @@ class TestTwins:
     def test_the_registers_are_preferred_when_neither_can_be_read(self, tree):
         root = tree({"intel-rapl-mmio:0": zone("package-0", ""), "intel-rapl:0": zone("package-0", "")})
 
-        assert found(root)["package-0"].control_type == "intel-rapl"
+        assert found(root)["package-0"].counter == "intel-rapl"
 
     def test_a_machine_that_has_only_mapped_registers_is_measured_by_them(self, tree):
         zones = found(tree({"intel-rapl-mmio:0": zone("package-0"), "intel-rapl-mmio:0:0": zone("dram")}))

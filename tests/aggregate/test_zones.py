@@ -1,0 +1,232 @@
+"""Zones whose register, number, role or kind changes while they are measured."""
+
+from typing import Any
+
+import msgpack
+import pytest
+from batches import Batches
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energyd import samples
+from energyd.aggregate.counters import PowerIntegral
+from energyd.aggregate.engine import Engine
+from energyd.units import NS_PER_S, UJ_PER_J
+
+RANGE_UJ = 262_143_328_850
+
+
+class Reader:
+    """Writes labels and sweeps as the energy reader does, and shows what becomes of them."""
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self.engine = engine or Engine(top=1, proportional_idle=False)
+        self.batches = Batches(samples.RAPL)
+        self.now_ns = 1000 * NS_PER_S
+        self.kind = 0
+
+    def label(self, zone: str = "package-0", **fields: Any) -> int:
+        self.kind += 1
+        entry = {"zone": zone, "domain": "package", "source": "rapl", "baseline": "intel-rapl", "range_uj": RANGE_UJ}
+        self.engine.zones.label(self.kind, {**entry, "additive": True, "max_power_uw": 0, "dropped": "", **fields})
+        return self.kind
+
+    def sweep(self, readings: dict[int, float], status: int = 0, after_s: float = 0.1, suspended_ns: int = 0) -> "Reader":
+        """One batch of {kind: joules or watts}."""
+        self.now_ns += round(after_s * NS_PER_S)
+        for kind, value in readings.items():
+            self.batches.add(kind, self.now_ns, (round(value * UJ_PER_J), 1, 0, 0), status)
+        self.batches.close(self.now_ns, suspended_ns=suspended_ns)
+        self.engine.feed_energy(self.batches.take())
+        return self
+
+    def shot(self) -> Any:
+        return self.engine.snapshot(mono_ns=self.now_ns, real_ns=0, ready=True, rings=())
+
+    def zone(self, name: str = "package-0") -> Any:
+        return next(zone for zone in self.shot().zones if zone.name == name)
+
+    def joules(self, name: str = "package-0") -> float:
+        return float(self.zone(name).energy_uj) / UJ_PER_J
+
+
+@pytest.mark.parametrize("other", [{"baseline": "intel-rapl-mmio"}, {"baseline": "perf_event@77"}, {"source": "hwmon"}])
+@pytest.mark.parametrize("value_j", [0.0, 10.5, 200.0, 260_000.0])
+def test_another_register_behind_a_zone_begins_with_a_baseline(other, value_j):
+    reader = Reader()
+    first = reader.label()
+    reader.sweep({first: 10.0}).sweep({first: 11.0})
+    second = reader.label(**other)
+
+    reader.sweep({second: value_j}, after_s=5).sweep({second: value_j + 2})
+
+    assert reader.joules() == 3.0
+    assert reader.zone().resets == 0
+
+
+def test_the_same_register_goes_on_under_another_number():
+    reader = Reader()
+    first = reader.label()
+    reader.sweep({first: 10.0})
+    second = reader.label()
+
+    reader.sweep({second: 12.0})
+
+    assert reader.joules() == 2.0
+
+
+def test_a_range_that_is_told_late_is_no_other_register_but_another_range_is():
+    reader = Reader()
+    unknown = reader.label(range_uj=0)
+    reader.sweep({unknown: 10.0})
+    reader.sweep({reader.label(): 11.0})
+    assert reader.joules() == 1.0
+
+    reader.sweep({reader.label(range_uj=65_532_610_987): 12.0})
+    assert reader.joules() == 1.0
+
+
+def test_a_register_that_is_back_after_another_begins_anew():
+    reader = Reader()
+    first, second = reader.label(), reader.label(baseline="perf_event@1")
+    reader.sweep({first: 10.0}).sweep({second: 0.5}).sweep({first: 90.0}).sweep({first: 91.0})
+
+    assert reader.joules() == 1.0
+
+
+def test_dropped_zones_are_no_series():
+    reader = Reader()
+    reader.label()
+    reader.label("package-0@intel-rapl-mmio:0", dropped="twin of intel-rapl:0", additive=False)
+
+    assert [zone.name for zone in reader.shot().zones] == ["package-0"]
+
+
+def test_a_zone_that_is_dropped_later_leaves_its_joules_in_the_host():
+    reader = Reader()
+    battery = reader.label("BAT0", source="battery", domain="battery")
+    reader.sweep({battery: 8.0}, samples.POWER).sweep({battery: 8.0}, samples.POWER, after_s=1)
+    assert reader.shot().host.energy_uj == 8 * UJ_PER_J
+
+    mains = reader.label("BAT0", source="battery", domain="battery", dropped="on mains", additive=False)
+    assert [zone.name for zone in reader.shot().zones] == ["BAT0"], "nothing has been read under the new label yet"
+    reader.sweep({mains: 19e-6}, samples.FAILED)
+
+    assert reader.shot().zones == ()
+    assert (reader.shot().host.energy_uj, reader.shot().host.power_w) == (8 * UJ_PER_J, None)
+
+
+def test_a_better_source_takes_over_and_no_joule_is_moved():
+    reader = Reader()
+    battery, package = reader.label("BAT0", source="battery"), reader.label()
+    beside = reader.label("BAT0", source="battery", additive=False)
+    reader.sweep({battery: 10.0}, samples.POWER).sweep({battery: 10.0}, samples.POWER, after_s=1)
+    host = [reader.shot().host.energy_uj]
+    for step in range(3):
+        reader.sweep({beside: 10.0}, samples.POWER, after_s=0.5).sweep({package: 100.0 + step}, after_s=0.5)
+        host.append(reader.shot().host.energy_uj)
+
+    assert host == [10 * UJ_PER_J, 10 * UJ_PER_J, 11 * UJ_PER_J, 12 * UJ_PER_J]
+    assert reader.zone("BAT0").additive is False
+    assert reader.joules("BAT0") == pytest.approx(25.0), "what it shows beside the host begins at its change of role"
+
+
+def test_a_zone_that_becomes_the_host_begins_its_account_at_zero():
+    reader = Reader()
+    psys = reader.label("psys", additive=False)
+    reader.sweep({psys: 5.0}).sweep({psys: 9.0})
+    assert reader.joules("psys") == 4.0
+    assert reader.shot().host.energy_uj is None
+
+    host = reader.label("psys")
+    reader.sweep({host: 10.0}).sweep({host: 12.0})
+
+    assert reader.joules("psys") == 3.0
+    zone = reader.zone("psys")
+    assert zone.energy_uj == zone.unattributed_uj + zone.pending_uj
+
+
+def test_labels_that_are_read_ahead_hold_from_their_first_sample():
+    early, late = Reader(), Reader()
+    numbers = []
+    for reader, at_once in ((early, True), (late, False)):
+        kinds = [reader.label()]
+        if at_once:
+            kinds.append(reader.label(baseline="perf_event@1", additive=False))
+        reader.sweep({kinds[0]: 1.0}).sweep({kinds[0]: 3.0})
+        if not at_once:
+            kinds.append(reader.label(baseline="perf_event@1", additive=False))
+        reader.sweep({kinds[1]: 7.0}).sweep({kinds[1]: 8.0})
+        numbers.append((reader.shot().host.energy_uj, reader.zone().energy_uj, reader.zone().additive))
+
+    assert numbers[0] == numbers[1] == (2 * UJ_PER_J, UJ_PER_J, False)
+
+
+def test_what_is_known_of_zones_outlives_a_restart_in_the_middle():
+    reader = Reader()
+    package, beside = reader.label(), reader.label("BAT0", source="battery", additive=False)
+    reader.sweep({package: 1.0}).sweep({beside: 6.0}, samples.POWER)
+    state = msgpack.unpackb(msgpack.packb(reader.engine.state()), strict_map_key=False)
+    again = Reader(Engine(top=1, proportional_idle=False))
+    again.engine.restore(state, same_boot=True)
+    again.now_ns = reader.now_ns
+    for each in (reader, again):
+        each.sweep({package: 4.0}).sweep({beside: 6.0}, samples.POWER, after_s=1)
+
+    assert again.shot() == reader.shot()
+    assert (again.joules(), again.joules("BAT0")) == (3.0, pytest.approx(6.6))
+
+
+def test_a_zone_that_has_fallen_silent_shows_no_power():
+    reader = Reader()
+    silent, other = reader.label("package-0"), reader.label("package-1")
+    reader.sweep({silent: 1.0, other: 1.0}).sweep({silent: 2.0, other: 2.0})
+    assert reader.zone().power_w == pytest.approx(10.0)
+
+    reader.sweep({other: 4.0}, after_s=1)
+    assert reader.zone().power_w is not None
+    reader.sweep({other: 8.0}, after_s=1.5)
+
+    assert reader.zone().power_w is None
+    assert reader.zone("package-1").power_w is not None
+
+
+def test_a_power_is_integrated_over_measured_time():
+    reader = Reader()
+    shunt = reader.label("ina219/power1", source="hwmon")
+    for watts, after_s in ((4.0, 0.1), (4.0, 0.25), (6.0, 1.0), (0.0, 0.5)):
+        reader.sweep({shunt: watts}, samples.POWER, after_s)
+
+    assert reader.joules("ina219/power1") == pytest.approx(4 * 0.25 + 5 * 1.0 + 3 * 0.5)
+    assert reader.shot().host.source == "hwmon"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**40), st.integers(1, 30 * NS_PER_S)), min_size=1, max_size=50))
+def test_an_integral_loses_less_than_a_microjoule_however_often_it_is_read(readings):
+    integral = PowerIntegral()
+    now_ns = power_uw = twice = total_uj = 0
+    integral.advance(0, 0, 0)
+    for next_uw, elapsed_ns in readings:
+        twice += (power_uw + next_uw) * elapsed_ns
+        now_ns, power_uw = now_ns + elapsed_ns, next_uw
+        total_uj += integral.advance(power_uw, now_ns, 0)
+
+    assert total_uj == twice // (2 * NS_PER_S)
+
+
+@pytest.mark.parametrize(("elapsed_ns", "suspended_ns"), [(PowerIntegral.GAP_NS + 1, 0), (NS_PER_S, 10 * NS_PER_S)])
+def test_over_a_gap_or_a_sleep_no_power_is_assumed(elapsed_ns, suspended_ns):
+    integral = PowerIntegral()
+    integral.advance(5_000_000, NS_PER_S, 0)
+
+    assert integral.advance(5_000_000, NS_PER_S + elapsed_ns, suspended_ns) == 0
+    assert integral.gaps == 1
+    assert integral.advance(5_000_000, 2 * NS_PER_S + elapsed_ns, suspended_ns) == 5_000_000
+
+
+def test_after_a_reboot_an_integral_has_no_last_power():
+    integral, again = PowerIntegral(), PowerIntegral()
+    integral.advance(5_000_000, NS_PER_S, 0)
+    again.restore(integral.state(), same_boot=False)
+
+    assert again.advance(5_000_000, 2 * NS_PER_S, 0) == 0
