@@ -10,10 +10,10 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check $(addprefix --
 GENERATE := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs golden bench clean
+.PHONY: help run test test-system lint docs golden bench deb clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,6 +36,9 @@ run: $(VENV)/.runs ## start energyd in the foreground; what this machine lacks i
 test: $(VENV)/.tests ## run the whole test suite
 	$(BIN)/pytest $(ARGS)
 
+test-system: $(VENV)/.tests ## install the package in a Debian 12 and a Debian 13 that are booted for it (root)
+	$(BIN)/pytest -m system tests/system $(ARGS)
+
 lint: $(VENV)/.tests ## ruff, mypy, and whether generated files are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,6 +57,9 @@ golden: $(VENV)/.tests ## write the golden scrapes anew, after a deliberate chan
 
 bench: $(VENV)/.tests ## run every benchmark; bench/README.md has the last results
 	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+deb: ## build the Debian package into dist
+	packaging/build-deb dist
 
 clean: ## remove the environments and what tools left behind
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,6 +12,11 @@ from energyd import cli
 from energyd.cli_docs import SIMULATORS
 
 COMPLETE = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "PATH": shtab.FILE}
+MENDS = {
+    '"${current_action}_choices"': '"${current_action}_choices[*]"',
+    '-W "${current_action_choices}"': "-W \"${current_action_choices// /$'\\n'}\"",
+}
+"""shtab 1.5, Debian 12's, offers the first of several choices only; what newer ones write does not have these words."""
 NAMES = {"bash": "energyd", "zsh": "_energyd"}
 """Under which names the shells look for them."""
 
@@ -52,7 +57,10 @@ def main(directory: str) -> None:
     for shell, name in NAMES.items():
         path = Path(directory, shell, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(shtab.complete(tree(), shell))
+        text = shtab.complete(tree(), shell)
+        for wrong, right in MENDS.items() if shell == "bash" else ():
+            text = text.replace(wrong, right)
+        path.write_text(text)
 
 
 if __name__ == "__main__":
