@@ -24,6 +24,7 @@ PROBE_FRAMES = 3
 _CHUNK = 65536
 _PACKED = ("STGE", "PPOT")  # shown as the meter does, in hexadecimal
 _WIDTHS = {"STGE": 8, "PPOT": 2}
+_DECIMALS = {"0.01": (2, ""), "mA": (3, "A")}  # units of the samples whose values the meter writes with decimals
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,14 +84,17 @@ def _as_line(event: Group | Refused) -> str:
     if isinstance(event, Refused):
         return f"{event.reason:<14} {_printable(event.raw)}"
     text = f"{shown['label']:<10}" if event.field.unit == "s" else f"{shown['label']:<10} {shown['value']}"
-    unit = event.field.unit if event.field.unit not in ("", "bits", "s") else ""
+    _, unit = _DECIMALS.get(event.field.unit, (0, event.field.unit if event.field.unit not in ("", "bits", "s") else ""))
     words = (text, unit, shown["horodate"], "clock degraded" if event.degraded else "", _meaning(event))
     return " ".join(str(word) for word in words if word)
 
 
-def _value(group: Group) -> int | str:
+def _value(group: Group) -> float | str:
     if group.field.label in _PACKED:
         return f"{group.value:0{_WIDTHS[group.field.label]}X}"
+    if group.field.unit in _DECIMALS:
+        decimals, _ = _DECIMALS[group.field.unit]
+        return round(group.value / 10**decimals, decimals)
     return group.value if group.field.unit or group.field.role == QUANTITY else group.text.decode("ascii")
 
 
@@ -109,7 +113,7 @@ def _meaning(group: Group) -> str:
         return "; ".join(
             f"{at.minute // 60:02}:{at.minute % 60:02} index {at.tariff_index}, contact {at.contact}" for at in actions
         )
-    return ""
+    return f"cut short: {group.text.decode('ascii')}" if group.field.unit and group.text else ""
 
 
 def _raw_parts(raw: bytes) -> tuple[str | None, str]:

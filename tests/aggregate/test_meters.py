@@ -11,8 +11,8 @@ HISTORIQUE, STANDARD = ticfields.HISTORIQUE, ticfields.STANDARD
 class Line:
     """Says groups to a MeterBook as the decoder would write them."""
 
-    def __init__(self):
-        self.book = MeterBook("house", "meter")
+    def __init__(self, **settings):
+        self.book = MeterBook("house", "meter", **settings)
         self.ring = Batches(samples.TIC)
         self.now_ns = 100 * NS_PER_S
 
@@ -126,3 +126,45 @@ def test_a_field_that_nobody_knows_is_passed_over():
     line.ring.add(999, line.now_ns, (1, 0, b""), samples.LAST)
     line.frame(HISTORIQUE, ADCO=b"012345678901", BASE=5)
     assert registers(line.shot()) == {"BASE": 5}
+
+
+@pytest.mark.parametrize(("settings", "up_s"), [({}, 10), ({"link_timeout_s": 30.0}, 30)])
+def test_a_link_is_up_for_as_long_after_a_good_frame_as_is_configured(settings, up_s):
+    line = Line(**settings)
+    line.frame(HISTORIQUE, ADCO=b"012345678901", BASE=5)
+    assert line.shot(later_s=up_s - 2).link_up
+    assert not line.shot(later_s=up_s - 1).link_up
+
+
+def test_a_meter_whose_output_sleeps_has_no_link():
+    """54E 9.4: frames that hold nothing but the address."""
+    line = Line()
+    line.frame(HISTORIQUE, ADCO=b"012345678901")
+    assert not line.shot().link_up
+
+
+def test_a_warning_of_an_overload_ends_sooner_than_other_quantities():
+    """ADIR stands in 20 of 21 frames while it lasts (02E 2.5.2)."""
+    line = Line()
+    line.frame(HISTORIQUE, ADIR1=61, ADCO=b"012345678901", IINST1=61)
+    assert {"ADIR1", "IINST1"} <= set(dict(line.shot(later_s=8).quantities))
+    assert "ADIR1" not in dict(line.shot(later_s=9).quantities)
+    assert "IINST1" in dict(line.shot(later_s=50).quantities)
+
+
+def test_what_a_meter_dates_has_its_time():
+    line = Line()
+    field = ticfields.BY_LABEL[STANDARD, "SMAXSN"]
+    line.ring.add(field.id, line.now_ns, (4321, 1677658714, b""), samples.LAST | samples.DEGRADED)
+    line.ring.next_batch()
+    line.frame(STANDARD, ADSC=b"041876123456")
+    [stamp] = line.shot().stamps
+    assert stamp == ("SMAXSN", 1677658714, 2 * NS_PER_S, True)
+    assert line.shot(later_s=60).stamps == ()
+
+
+def test_the_announcement_of_a_mobile_peak_is_forgotten_when_it_is_no_longer_said():
+    line = Line()
+    line.frame(STANDARD, ADSC=b"041876123456", DPM1=b"00", PPOINTE=b"x" * 98, MSG1=b"PAS DE MESSAGE")
+    assert {"DPM1", "PPOINTE", "MSG1"} <= set(dict(line.shot().texts))
+    assert set(dict(line.shot(later_s=59).texts)) == {"MSG1"}

@@ -9,7 +9,7 @@ import pytest
 from energyd.tic.checksum import with_even_parity
 from energyd.tic.decoder import Event, Group
 from energyd.tic.framing import encode_group
-from energyd.tic.line import Line, explain
+from energyd.tic.line import LINK_LOST_S, Line, explain
 from energyd.tic.port import SPEEDS
 from energyd.ticfields import HISTORIQUE, STANDARD
 from energyd.units import NS_PER_S
@@ -71,7 +71,9 @@ class FakePort:
 class World:
     """A device that the test changes while the line goes on."""
 
-    def __init__(self, mode: str = "auto", speeds: tuple[int, ...] = SPEEDS, remote: bool = False) -> None:
+    def __init__(
+        self, mode: str = "auto", speeds: tuple[int, ...] = SPEEDS, remote: bool = False, link_lost_s: float = LINK_LOST_S
+    ) -> None:
         self.clock = FakeClock()
         self.told: list[str] = []
         self.ports: list[FakePort] = []
@@ -80,7 +82,7 @@ class World:
         self.refuses: Exception | None = None
         self._speeds = speeds
         self._remote = remote
-        self.line = Line("/dev/meter", mode, self.clock, self.told.append, self._open)
+        self.line = Line("/dev/meter", mode, self.clock, self.told.append, self._open, link_lost_s=link_lost_s)
 
     def _open(self, device: str) -> FakePort:
         self.opened_ns.append(self.clock.now_ns)
@@ -169,6 +171,18 @@ def test_after_ten_seconds_without_a_good_frame_the_line_is_searched_again() -> 
     assert (world.line.speed, world.line.mode) == (9600, STANDARD)
     assert labels(events) == {"EAST"}
     assert any("no good frame" in told for told in world.told)
+
+
+def test_the_patience_with_a_silent_line_is_configured() -> None:
+    """LINKY_FRAME_TIMEOUT of linky-exporter, which gave up altogether; here it means that the line is searched again."""
+    for link_lost_s, searched in ((2.0, True), (10.0, False)):
+        world = World(link_lost_s=link_lost_s)
+        world.says = at(1200)
+        world.run(5)
+        world.says = lambda speed: b""
+        world.run(5)
+
+        assert any("no good frame" in told for told in world.told) is searched
 
 
 def test_a_line_that_is_only_noisy_loses_nothing_but_its_bad_groups() -> None:

@@ -13,7 +13,7 @@ from energyd.errors import EnvironmentFault
 from energyd.tic.checksum import with_even_parity
 from energyd.tic.framing import encode_group
 from energyd.tic.tool import main
-from energyd.ticfields import STANDARD
+from energyd.ticfields import HISTORIQUE, STANDARD
 
 PROFILE = b"00008001 0600C002" + 9 * b" NONUTILE"
 FRAME = (
@@ -65,6 +65,32 @@ def test_the_text_unpacks_packed_fields(capture: Path, capsys: pytest.CaptureFix
     assert any(line.startswith("STGE       003AC701 ") and "distributor index: 4" in line for line in lines)
     assert "RELAIS     140 closed: 3, 4, 8" in lines
     assert any(line.endswith("00:00 index 1, contact open; 06:00 index 2, contact closed") for line in lines)
+
+
+def test_a_professional_meter_is_shown_in_its_own_units(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = (
+        (b"EAP_s", b"9649kWh"),
+        (b"TGPHI_s", b"-0,39"),
+        (b"I1", b"1,234A"),
+        (b"PA1_s", b"6TkW"),
+        (b"DebP", b"14/08/16 02:50:00"),
+    )
+    capture = tmp_path / "capture"
+    capture.write_bytes(b"\x02" + b"".join(encode_group(HISTORIQUE, *group) for group in said) + b"\x03")
+
+    main(["decode", str(capture)])
+    lines = capsys.readouterr().out.splitlines()
+    main(["decode", "--json", str(capture)])
+    values = [json.loads(line)["value"] for line in capsys.readouterr().out.splitlines()]
+
+    assert lines == [
+        "EAP_s      9649000 Wh",
+        "TGPHI_s    -0.39",
+        "I1         1.234 A",
+        "PA1_s      6000 W cut short: T",
+        "DebP       2016-08-14T00:50:00+00:00",
+    ]
+    assert values == [9649000, -0.39, 1.234, 6000, 1471135800]
 
 
 def test_nothing_that_a_line_says_reaches_the_terminal_as_a_control(capture: Path, capsys: pytest.CaptureFixture[str]) -> None:
