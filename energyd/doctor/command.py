@@ -1,0 +1,93 @@
+"""The command: runs the checks in the order in which faults follow from each other, and tells the worst by its exit status."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from energyd import config as configuration
+from energyd import configfile, places, rundir
+from energyd.config import Config
+from energyd.doctor import daemon, machine, meters, receivers
+from energyd.doctor.check import FAILURE, SEVERITY, Check, failure, ok, warning
+from energyd.errors import ConfigError, EnergydError
+
+SIGNS: Final = {"ok": "ok     ", "warning": "WARNING", "failure": "FAILURE"}
+
+
+def configured(arguments: argparse.Namespace) -> tuple[list[Check], Config | None]:
+    """What is wrong with the configuration, and the configuration if it can be used."""
+    try:
+        loaded = configfile.load_with_warnings(arguments.config, os.environ, arguments.set)
+    except ConfigError as error:
+        return [failure("configuration", str(error), "correct that line, then `energyd check-config`")], None
+    checks = [warning("configuration", text) for text in loaded.warnings]
+    return checks or [ok("configuration", "every key and value is known")], loaded.config
+
+
+def running(arguments: argparse.Namespace) -> Config | None:
+    """The configuration of the energyd that runs, None if none does or it may not be seen."""
+    try:
+        run_dir = places.running(arguments.config, arguments.set, os.environ, os.getuid())
+        return configuration.read(rundir.config_file(run_dir))
+    except EnergydError:
+        return None
+
+
+def checks(arguments: argparse.Namespace) -> Iterator[Check]:
+    """Every check, as it is made."""
+    yield machine.architecture()
+    first, config = configured(arguments)
+    yield from first
+    live = running(arguments)
+    config = live or config
+    if config is None:
+        return
+    yield from machine.power(config)
+    yield machine.processes(config)
+    yield from meters.meters(config)
+    yield machine.clock()
+    yield from machine.directories(config)
+    yield machine.address(config)
+    if live is None:
+        yield machine.port(config, None)
+        yield warning("energyd", "does not run, or not where we may see it", "`sudo systemctl start energyd`, or `energyd run`")
+    else:
+        rows = list(daemon.readers(live))
+        yield machine.port(live, daemon.aggregator_pid(live))
+        yield from rows
+        yield from daemon.endpoint(live)
+    if arguments.prometheus:
+        yield from receivers.prometheus(arguments.prometheus.rstrip("/"), config)
+        yield from receivers.newest(arguments.prometheus.rstrip("/"), "prometheus")
+    if arguments.victoriametrics:
+        yield from receivers.newest(arguments.victoriametrics.rstrip("/"), "victoriametrics")
+    if arguments.grafana:
+        yield from receivers.grafana(arguments.grafana.rstrip("/"))
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="energyd doctor", description="Check everything; exit status 0: all is well, 1: warnings, 2: something is broken."
+    )
+    configfile.add_flags(result)
+    result.add_argument("--prometheus", metavar="URL", help="ask this Prometheus whether it scrapes us")
+    result.add_argument("--victoriametrics", metavar="URL", help="read our newest sample back from this VictoriaMetrics")
+    result.add_argument("--grafana", metavar="URL", help="ask this Grafana for data sources and dashboards")
+    result.add_argument("--json", action="store_true", help="one JSON object a line")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    arguments = parser().parse_args(argv)
+    worst = 0
+    for check in checks(arguments):
+        worst = max(worst, SEVERITY[check.verdict])
+        if arguments.json:
+            print(json.dumps(check._asdict()), flush=True)
+        else:
+            mend = f"\n           mend: {check.mend}" if check.mend else ""
+            print(f"{SIGNS[check.verdict]}  {check.subject}: {check.reason}{mend}", flush=True)
+    assert worst <= SEVERITY[FAILURE], "BUG: a verdict worse than failure"
+    return worst

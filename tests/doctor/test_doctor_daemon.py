@@ -1,0 +1,154 @@
+"""The running daemon and its receivers, whole and broken."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from energyd import status
+from energyd.config import Config, Metrics
+from energyd.doctor import command, daemon, receivers
+
+
+@pytest.fixture
+def server():
+    """A web server whose answers are a dict {path: (status, body)}."""
+    answers = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            code, body = answers.get(self.path.partition("?")[0], (404, ""))
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
+
+        def log_message(self, *_):
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{http.server_port}", answers
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+def config_of(url):
+    return Config(metrics=Metrics(port=int(url.rpartition(":")[2])))
+
+
+def only(checks):
+    [check] = checks
+    return check
+
+
+GOOD = "# HELP energyd_a_total A.\n# TYPE energyd_a_total counter\nenergyd_a_total 1\n"
+
+
+def test_an_exposition_that_parses_and_lints_is_well():
+    assert {check.verdict for check in daemon.exposition("u", GOOD)} == {"ok"}
+
+
+@pytest.mark.parametrize("body", ["energyd_a{ 1\n", "# TYPE a gauge\na 1\na 2\n"])
+def test_an_exposition_that_is_broken_or_has_a_series_twice_is_a_failure(body):
+    assert only(daemon.exposition("u", body)).verdict == "failure"
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
+def test_what_promtool_says_is_passed_on_except_of_inherited_names():
+    checks = list(daemon.exposition("u", "# HELP energyd_x_total X.\n# TYPE energyd_x_total gauge\nenergyd_x_total 1\n"))
+    assert [check.verdict for check in checks] == ["ok", "warning"]
+    inherited = "# HELP linky_x_total X.\n# TYPE linky_x_total gauge\nlinky_x_total 1\n"
+    assert {check.verdict for check in daemon.exposition("u", GOOD + inherited)} == {"ok"}
+
+
+def test_our_own_endpoint_down_broken_or_behind_a_password(server):
+    url, answers = server
+    config = config_of(url)
+    assert only(daemon.endpoint(config)).verdict == "failure"
+    answers["/metrics"] = (401, "")
+    assert only(daemon.endpoint(config)).verdict == "ok"
+    answers["/metrics"] = (200, GOOD)
+    assert {check.verdict for check in daemon.endpoint(config)} == {"ok"}
+    nobody = Config(metrics=Metrics(port=1))
+    assert "does not answer" in only(daemon.endpoint(nobody)).reason
+
+
+def row(**more):
+    return status.Row("rapl", "RUNNING", 1, 0, 0.1, 10.0, 0, "", "")._replace(**more)
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, "ok"),
+        ({"advice": "its process 1 is gone; start it again"}, "failure"),
+        ({"overruns": 5}, "warning"),
+        ({"last_error": "package-0 may not be read; chgrp"}, "warning"),
+    ],
+)
+def test_a_process_is_judged_by_its_ring(monkeypatch, changed, verdict):
+    monkeypatch.setattr(status, "collect", lambda _config: [row(**changed)])
+    assert only(daemon.readers(Config())).verdict == verdict
+
+
+def test_prometheus_that_scrapes_us_or_fails_or_does_not_know_us(server):
+    url, answers = server
+    config = Config(metrics=Metrics(port=9836))
+    assert only(receivers.prometheus("http://127.0.0.1:1", config)).verdict == "failure"
+    target = {"scrapeUrl": "http://h:9836/metrics", "health": "up", "lastError": "", "lastScrapeDuration": 0.01}
+    for targets, verdict in (([target], "ok"), ([target | {"health": "down", "lastError": "refused"}], "failure"), ([], "failure")):
+        answers["/api/v1/targets"] = (200, {"data": {"activeTargets": targets}})
+        assert only(receivers.prometheus(url, config)).verdict == verdict
+
+
+def test_the_newest_sample_is_read_back_and_its_age_judged(server):
+    url, answers = server
+    assert only(receivers.newest("http://127.0.0.1:1", "victoriametrics")).verdict == "failure"
+    for result, verdict in (([], "failure"), ([{"value": [0, "1.0"]}], "failure"), ([{"value": [0, "1e12"]}], "ok")):
+        answers["/api/v1/query"] = (200, {"data": {"result": result}})
+        assert only(receivers.newest(url, "victoriametrics")).verdict == verdict
+
+
+def test_grafana_needs_a_data_source_and_would_like_a_dashboard(server):
+    url, answers = server
+    assert only(receivers.grafana("http://127.0.0.1:1")).verdict == "failure"
+    answers["/api/health"] = (200, {"database": "ok", "version": "10"})
+    answers["/api/datasources"] = (200, [])
+    answers["/api/search"] = (200, [])
+    assert [check.verdict for check in receivers.grafana(url)] == ["ok", "failure", "warning"]
+    answers["/api/datasources"] = (200, [{"name": "vm", "type": "prometheus"}])
+    answers["/api/search"] = (200, [{"title": "energyd"}])
+    assert {check.verdict for check in receivers.grafana(url)} == {"ok"}
+
+
+def call(*arguments):
+    return subprocess.run([sys.executable, "-m", "energyd", "doctor", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_command_ends_with_the_worst_verdict_and_speaks_json(tmp_path):
+    done = call("--json", "--set", f"run_dir={tmp_path}", "--set", f"state_dir={tmp_path}", "--set", f"sysfs_root={tmp_path}")
+    checks = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 2
+    assert {"machine", "configuration", "power", "meters", "energyd"} <= {check["subject"] for check in checks}
+    assert all(check["mend"] for check in checks if check["verdict"] == "failure")
+
+
+def test_a_wrong_configuration_is_the_first_thing_that_is_said(tmp_path):
+    file = tmp_path / "energyd.yml"
+    file.write_text("metrics: {prot: 1}\n")
+    done = call("--config", str(file))
+    assert done.returncode == 2
+    assert "FAILURE  configuration: " in done.stdout
+    assert "metrics.port" in done.stdout
+
+
+def test_the_order_of_severity_is_that_of_the_exit_status():
+    assert command.SEVERITY == {"ok": 0, "warning": 1, "failure": 2}
