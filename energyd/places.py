@@ -20,14 +20,19 @@ def resolve(config: Config, environ: Mapping[str, str], uid: int) -> tuple[Confi
 
     Makes the run directory. Raises EnvironmentFault when there is no place for it.
     """
-    run_dir, state_dir = config.run_dir, config.state_dir
+    run_dir = config.run_dir
     if uid != 0 and run_dir == DEFAULTS.run_dir and not _writable(run_dir):
         run_dir = _user_run_dir(environ) or run_dir
-    if uid != 0 and state_dir == DEFAULTS.state_dir and not _writable(state_dir):
-        home = environ.get("HOME") or os.path.expanduser("~")
-        state_dir = os.path.join(environ.get("XDG_STATE_HOME") or f"{home}/.local/state", "energyd")
     place, note = resolve_run_dir(run_dir)
-    return config._replace(run_dir=str(place), state_dir=state_dir), note or ""
+    return config._replace(run_dir=str(place), state_dir=state_dir(config, environ, uid)), note or ""
+
+
+def state_dir(config: Config, environ: Mapping[str, str], uid: int) -> str:
+    """Where the state lies: as configured, or the user's own place where nothing is configured and /var may not be written."""
+    if uid == 0 or config.state_dir != DEFAULTS.state_dir or _writable(config.state_dir):
+        return config.state_dir
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("XDG_STATE_HOME") or f"{home}/.local/state", "energyd")
 
 
 def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapping[str, str], uid: int) -> str:

@@ -23,6 +23,10 @@ class Days:
     def local(self, at_s: int) -> datetime:
         return datetime.fromtimestamp(at_s, UTC).astimezone(self._zone)
 
+    def at(self, local: datetime) -> int:
+        """UTC seconds of a local time that names no offset; `fold` chooses in the hour that comes twice."""
+        return int(local.replace(tzinfo=self._zone).timestamp())
+
     def day_of(self, at_s: int) -> date:
         return self.local(at_s).date()
 

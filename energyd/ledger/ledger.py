@@ -89,8 +89,7 @@ class Ledger:
                     keeper.contract = keeper.contract or row.contract
                     keeper.pdl = keeper.pdl or row.pdl
             keeper.resume()
-            source = "simulated" if keeper.meter.simulated else "meter"
-            self._views[name] = MeterView(keeper, store, self._days, self._prices, source)
+            self._views[name] = MeterView(keeper, store, self._days, self._prices, _source(keeper.meter))
             self._books[name].on_frame = keeper.on_frame
 
     def _last_mark(self, address: str) -> Mark | None:
@@ -118,15 +117,15 @@ class Ledger:
 
     def _write(self, store: Store, keeper: Keeper) -> None:
         """All that waits of one meter, in one transaction."""
-        name = keeper.meter.name
+        name, source = keeper.meter.name, _source(keeper.meter)
 
         def price(day: date, register: str) -> int | None:
             return self._prices.price(name, day, register, keeper.period(register))
 
         with store.transaction():
             for address, mark in keeper.waiting:
-                store.append(store.meter(address, name), mark, price, self._days)
-            meter = store.meter(keeper.address, name)
+                store.append(store.meter(address, name, source), mark, price, self._days)
+            meter = store.meter(keeper.address, name, source)
             store.describe(meter, keeper.pdl, keeper.contract)
             for register in keeper.told:
                 store.learn(meter, register, keeper.learned[register])
@@ -205,6 +204,10 @@ class Ledger:
             if name in self._keepers:
                 self._keepers[name].restore(saved)
                 self._keepers[name].waiting.extend((address, Mark(*mark)) for address, *mark in saved["waiting"])
+
+
+def _source(meter: Meter) -> str:
+    return "simulated" if meter.simulated else "meter"
 
 
 def _times(meter: Meter, config: Config, clock: Clock) -> _Times:

@@ -20,10 +20,11 @@ from energyd.ledger.scribe import DAY, RESTART, Mark
 
 APPLICATION_ID: Final = 0x656E6C67
 BUSY_S: Final = 2.0
+DOWNLOAD: Final = "download"
 VERSIONS: Final = (
     """
     CREATE TABLE meter (
-        id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, name TEXT NOT NULL, imported INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, name TEXT NOT NULL, source TEXT NOT NULL,
         pdl TEXT NOT NULL, contract TEXT NOT NULL
     );
     CREATE TABLE mark (
@@ -54,14 +55,18 @@ VERSIONS: Final = (
 
 
 class MeterRow(NamedTuple):
-    """A meter address in the ledger. `imported`: its marks were downloaded, not heard."""
+    """A meter address in the ledger. `source`: meter, simulated, or download (its marks were not heard)."""
 
     id: int
     address: str
     name: str
-    imported: bool
+    source: str
     pdl: str
     contract: str
+
+    @property
+    def imported(self) -> bool:
+        return self.source == DOWNLOAD
 
 
 class MarkRow(NamedTuple):
@@ -89,6 +94,11 @@ class Interval(NamedTuple):
     begin_s: int
     end_s: int
     energy_j: int
+
+
+class Counts(NamedTuple):
+    intervals: int
+    peaks: int
 
 
 class Store:
@@ -166,15 +176,16 @@ class Store:
     # meters
 
     def meters(self) -> list[MeterRow]:
-        rows = self._db.execute("SELECT id, address, name, imported, pdl, contract FROM meter ORDER BY id")
-        return [MeterRow(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows]
+        return [
+            MeterRow(*row) for row in self._db.execute("SELECT id, address, name, source, pdl, contract FROM meter ORDER BY id")
+        ]
 
-    def meter(self, address: str, name: str, *, imported: bool = False) -> int:
+    def meter(self, address: str, name: str, source: str) -> int:
         """The id of an address, which is now called `name`."""
         self._db.execute(
-            "INSERT INTO meter (address, name, imported, pdl, contract) VALUES (?, ?, ?, '', '') "
+            "INSERT INTO meter (address, name, source, pdl, contract) VALUES (?, ?, ?, '', '') "
             "ON CONFLICT (address) DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
-            (address, name, imported),
+            (address, name, source),
         )
         number = self._db.execute("SELECT id FROM meter WHERE address = ?", (address,)).fetchone()[0]
         assert isinstance(number, int), "BUG: a meter without a number"
@@ -323,6 +334,15 @@ class Store:
             (meter, begin_s, end_s),
         )
         return [Interval(*row) for row in rows]
+
+    def all_intervals(self, meter: int) -> list[Interval]:
+        return self.intervals(meter, 0, 1 << 62)
+
+    def counts(self, meter: int) -> Counts:
+        """How many intervals and peaks there are, to tell what an import has added."""
+        intervals = self._db.execute("SELECT count(*) FROM interval WHERE meter = ?", (meter,)).fetchone()[0]
+        peaks = self._db.execute("SELECT count(*) FROM peak WHERE meter = ?", (meter,)).fetchone()[0]
+        return Counts(intervals, peaks)
 
     def first_interval_s(self, meter: int) -> int | None:
         first: int | None = self._db.execute("SELECT min(begin_s) FROM interval WHERE meter = ?", (meter,)).fetchone()[0]

@@ -65,7 +65,7 @@ class Ledgered:
     def sum(self, begin_s: int, end_s: int) -> Sum:
         """The energy between two instants from whatever knows it best."""
         own = self._of(self._own, begin_s, end_s, MEASURED)
-        if own.complete:
+        if own.complete or not self._imported:
             return own
         indexes = self._of(self._imported, begin_s, end_s, INDEXES)
         if indexes.complete:
@@ -73,7 +73,7 @@ class Ledgered:
         curve = self._curve(begin_s, end_s)
         if curve is not None:
             return curve
-        return own if own.origin != NOTHING else indexes
+        return max(own, indexes, key=lambda known: known.until_s - known.since_s)
 
     def _of(self, rows: list[MeterRow], begin_s: int, end_s: int, origin: str) -> Sum:
         parts = [part for row in rows if (part := self._one(row.id, begin_s, end_s, origin)) is not None]

@@ -47,10 +47,13 @@ class MeterView:
         self._key = ()
 
     def appended(self) -> None:
-        """A mark of this meter has been written; days that have ended stay as they are."""
-        closed, until, subscribed = self._closed, self._closed_until, self._subscribed
+        """A mark of this meter has been written; the days before the mark before it stay as they are."""
+        before, closed, until, subscribed = self._standing, self._closed, self._closed_until, self._subscribed
         self.forget()
-        self._closed, self._closed_until, self._subscribed = closed, until, subscribed
+        if before is not None and until is not None:
+            settled = min(until, self._days.day_of(before.at_s))
+            self._closed = {day: account for day, account in closed.items() if day < settled}
+            self._closed_until, self._subscribed = settled, subscribed
 
     def view(self, mono_ns: int) -> MeterLedger:
         now_s, latest = self._keeper.now_s(mono_ns), self._keeper.latest
@@ -122,8 +125,8 @@ class MeterView:
         if reckoner.first_day is None:
             return
         begin = max(reckoner.first_day, date(today.year - 1, 1, 1))
-        if self._closed_until is None or today < self._closed_until:
-            self._closed, self._closed_until = {}, begin
+        if self._closed_until is None or not begin <= self._closed_until <= today:
+            self._closed, self._closed_until = {}, min(begin, today)
         for day in days_between(self._closed_until, today):
             self._closed[day] = reckoner.day(day)
         self._closed_until = max(self._closed_until, today)
