@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from energyd import rundir
 from energyd.config import Config, Meter
 from energyd.errors import ConfigError
-from energyd.powercap.advice import explain_absence
-from energyd.powercap.sysfs import Sysfs
-from energyd.powercap.zones import read_tree
+from energyd.powercap.advice import explain
+from energyd.powercap.sources import Model, Places, sensor
+from energyd.service.clock import SYSTEM_CLOCK
 
 METER, RAPL = "meter", "rapl"
 CHOICES: Final = (METER, RAPL)
@@ -44,24 +44,28 @@ def parse_simulate(text: str) -> Simulate:
     return Simulate(forced)
 
 
-def rapl_state(powercap_root: str, procfs_root: str) -> tuple[bool, str]:
-    """Whether an energy counter can be read under `powercap_root`, and a sentence about it."""
-    zones = read_tree(powercap_root, Sysfs())
-    if not zones:
-        return False, explain_absence(powercap_root, procfs_root)
-    readable = [zone.name for zone in zones if not zone.read_errno]
-    if readable:
-        return True, f"{', '.join(dict.fromkeys(readable))} under {powercap_root}"
-    return (
-        False,
-        f"the counters under {powercap_root} may not be read by this user; `energyd zones` tells the command that allows it",
-    )
+def energy_state(config: Config) -> tuple[bool, str]:
+    """Whether this machine has something that tells its energy, by `energy.sources`, and a sentence about it."""
+    energy = config.energy
+    if METER in energy.sources:
+        return True, "the host's power is a meter's, by energy.sources"
+    places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
+    found = sensor(energy.sources, places, Model(energy.model_idle_w, energy.model_max_w), SYSTEM_CLOCK.mono_ns)
+    found.rescan()
+    zones = found.zones
+    found.close()
+    host = [zone for zone in zones if zone.additive and zone.used]
+    if host:
+        return True, f"{', '.join(zone.name for zone in host)} by {host[0].source}, {host[0].path or host[0].device}"
+    return False, " ".join(
+        explain(zones, config.powercap_root, config.procfs_root)
+    ) or "no source that energy.sources names is here"
 
 
 def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup:
     """Decide what is simulated. `set_keys`: the keys that flags have set, to know whether a push was asked for."""
     lines: list[tuple[str, str]] = []
-    readable, sentence = rapl_state(config.powercap_root, config.procfs_root)
+    readable, sentence = energy_state(config)
     simulated = []
     if METER in simulate.forced or (simulate.missing and not config.meters):
         simulated.append(METER)

@@ -28,7 +28,6 @@ from energyd.service.stop import Stop
 from energyd.units import NS_PER_S
 
 BATCH_NS = 3 * NS_PER_S // 1000  # every tick up to 333 Hz, every fourth at 1000 Hz
-LABEL_FIELDS = ("domain", "parent", "package", "die", "baseline", "range_uj", "additive", "max_power_uw", "dropped")
 
 
 class RaplReader:
@@ -70,10 +69,13 @@ class RaplReader:
             self.open_ring()
             appeared = self.sensor.zones
         for zone in appeared:
-            source = "simulated" if self.simulated else zone.source
-            label = {"zone": zone.name, "source": source} | {field: getattr(zone, field) for field in LABEL_FIELDS}
-            self.numbers[zone.name] = self.writer.label(label)
-            self.appeared += zone.used
+            self.numbers[zone.name] = self.writer.label(zone.label("simulated" if self.simulated else zone.source))
+            if zone.used:
+                self.appeared += 1
+            else:  # the label takes effect with its first sample
+                self.writer.append(
+                    self.numbers[zone.name], CLOCK.mono_ns(), (zone.read_errno or errno.ENODEV, 0, 0, 0), status=FAILED
+                )
             self.logger.info("%s by %s: %s", zone.name, zone.device, zone.dropped or ("read" if zone.used else "unreadable"))
         for sentence in explain(self.sensor.zones, self.config.powercap_root, self.config.procfs_root):
             self.reporter.fault(sentence, sentence)
@@ -112,11 +114,9 @@ class RaplReader:
 
 
 def machine_sensor(config: Config) -> Sensor:
-    energy = config.energy
-    model = None
-    if energy.model_idle_w is not None and energy.model_max_w is not None:
-        model = Model(energy.model_idle_w, energy.model_max_w)
-    return sensor(energy.sources, Places(config.sysfs_root, config.procfs_root, config.powercap_root), model, CLOCK.mono_ns)
+    model = Model(config.energy.model_idle_w, config.energy.model_max_w)
+    places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
+    return sensor(config.energy.sources, places, model, CLOCK.mono_ns)
 
 
 def startup(config_path: str) -> RaplReader:

@@ -24,10 +24,10 @@ class Places(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What the CPU-time model goes by."""
+    """What the CPU-time model goes by; without both there is none."""
 
-    idle_w: float
-    max_w: float
+    idle_w: float | None
+    max_w: float | None
 
 
 def simulated_sensor(powercap_root: str, mono_ns: Callable[[], int]) -> Sensor:
@@ -36,7 +36,7 @@ def simulated_sensor(powercap_root: str, mono_ns: Callable[[], int]) -> Sensor:
 
 
 def sensor(names: Sequence[str], places: Places, model: Model | None, mono_ns: Callable[[], int]) -> Sensor:
-    """The sensor of this machine; `names` as in `energy.sources`, in order of preference. Without `model`, `model` has no zone."""
+    """The sensor of this machine; `names` as in `energy.sources`, in order of preference."""
     vendor = cpu_vendor(places.procfs_root)
     wanted = expand(names)
     sources: list[Source] = []
@@ -48,6 +48,6 @@ def sensor(names: Sequence[str], places: Places, model: Model | None, mono_ns: C
         sources.append(Battery(places.sysfs_root))
     if "nvidia" in wanted:
         sources.append(Nvidia(find_library()))
-    if "model" in wanted and model is not None:
-        sources.append(CpuModel(places.procfs_root, *model, mono_ns))
+    if "model" in wanted and model is not None and model.idle_w is not None and model.max_w is not None:
+        sources.append(CpuModel(places.procfs_root, model.idle_w, model.max_w, mono_ns))
     return Sensor(sources, Choice(wanted), mono_ns)

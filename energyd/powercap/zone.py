@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from energyd.powercap.sysfs import NUMBER_SIZE, Sysfs
 
@@ -56,6 +56,22 @@ class Zone(NamedTuple):
     def baseline(self) -> str:
         """Names the register behind the zone: readings of two different ones have no difference."""
         return f"{self.counter}@{self.epoch}" if self.epoch else self.counter
+
+    def label(self, source: str) -> dict[str, Any]:
+        """What whoever gets the readings must know of the zone; `source` is ours, or `simulated`."""
+        return {
+            "zone": self.name,
+            "domain": self.domain,
+            "parent": self.parent,
+            "package": self.package,
+            "die": self.die,
+            "source": source,
+            "baseline": self.baseline,
+            "range_uj": self.range_uj,
+            "max_power_uw": self.max_power_uw,
+            "additive": self.additive,
+            "dropped": self.dropped,
+        }
 
 
 class Reader(NamedTuple):

@@ -40,9 +40,7 @@ class Localhost:
         for zone in self._sensor.rescan().appeared:
             self._labels += 1
             self._numbers[zone.name] = self._labels
-            entry = {"zone": zone.name, "source": "simulated" if simulated else zone.source}
-            entry |= {key: getattr(zone, key) for key in ("domain", "parent", "baseline", "range_uj", "additive", "dropped")}
-            self._engine.zones.label(self._labels, entry | {"max_power_uw": zone.max_power_uw})
+            self._engine.zones.label(self._labels, zone.label("simulated" if simulated else zone.source))
 
     def _label_usage(self, entry: dict[str, object]) -> int:
         self._labels += 1

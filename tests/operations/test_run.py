@@ -10,7 +10,7 @@ import pytest
 
 from energyd import machine, places, run, rundir
 from energyd.cli import main
-from energyd.config import Config, Meter, Push, from_json
+from energyd.config import Config, Energy, Meter, Push, from_json
 from energyd.errors import ConfigError, EnvironmentFault
 
 UID = os.getuid()
@@ -68,7 +68,10 @@ def test_missing_leaves_what_the_machine_has(config, tmp_path):
     setup = machine.set_up(config, machine.parse_simulate("missing"), [])
 
     assert setup.config == config
-    assert dict(setup.lines) == {"meter linky": "/dev/ttyUSB0, auto", "rapl": f"package-0 under {tmp_path}/powercap"}
+    assert dict(setup.lines) == {
+        "meter linky": "/dev/ttyUSB0, auto",
+        "rapl": f"package-0 by rapl, {tmp_path}/powercap/intel-rapl:0/energy_uj",
+    }
 
 
 def test_a_list_simulates_in_any_case_and_keeps_the_names_of_meters(config, tmp_path, run_dir):
@@ -98,9 +101,18 @@ def test_simulating_something_unknown_is_refused():
 def test_counters_that_may_not_be_read_are_no_counters(tmp_path):
     a_zone(tmp_path, mode=0)
 
-    readable, sentence = machine.rapl_state(str(tmp_path), "/proc")
+    readable, sentence = machine.energy_state(Config(sysfs_root=str(tmp_path), powercap_root=str(tmp_path)))
     assert not readable
-    assert "energyd zones" in sentence
+    assert "sudo chgrp energyd" in sentence
+
+
+def test_a_meter_or_a_model_that_is_asked_for_is_not_simulated(config, tmp_path):
+    bare = config._replace(sysfs_root=str(tmp_path), powercap_root=str(tmp_path))
+    missing = machine.parse_simulate("missing")
+
+    for energy in (Energy(sources=("meter",)), Energy(sources=("auto", "model"), model_idle_w=1.0, model_max_w=2.0)):
+        assert "rapl" not in machine.set_up(bare._replace(energy=energy), missing, ()).config.simulated
+    assert "rapl" in machine.set_up(bare, missing, ()).config.simulated
 
 
 # directories

@@ -144,11 +144,11 @@ def test_every_zone_is_in_the_ring_with_raw_values_and_labels(machine):
     package = machine.samples("package-0")
     assert set(package["energy_uj"][package["status"] == 0].tolist()) == {262143328000, 12}
     assert set(machine.samples("package-0/dram")["energy_uj"].tolist()) == {77}
-    assert len(machine.samples("psys")) == 0, "it could never be opened as a counter"
+    assert machine.samples("psys")["status"].tolist() == [FAILED], "it could never be opened as a counter, and that is said once"
     assert f"psys: {machine.powercap}/intel-rapl:1/energy_uj cannot be read" in machine.said()
     records = machine.all()
     ends = records[records["kind"] == END]
-    assert set(ends["energy_uj"].tolist()) == {2}, "each batch holds both zones"
+    assert set(ends["energy_uj"][1:].tolist()) == {2}, "each batch holds both zones"
     assert len(ends) == len(np.unique(records["batch"][records["kind"] < VOID]))
     assert (np.diff(records[records["kind"] < VOID]["mono_ns"].astype(np.int64)) > 0).all()
     assert (package["read_ns"] < NS_PER_S).all()
