@@ -1,0 +1,45 @@
+"""What is built: clean by Debian's own judgement, and with everything in its place."""
+
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+CONTENTS = (
+    "etc/default/energyd",
+    "etc/energyd/energyd.yml",
+    "lib/systemd/system/energyd.service",
+    "lib/systemd/system/energyd-tic@.service",
+    "usr/lib/sysusers.d/energyd.conf",
+    "usr/lib/tmpfiles.d/energyd.conf",
+    "lib/udev/rules.d/60-energyd.rules",
+    "usr/bin/energyd",
+    "usr/lib/python3/dist-packages/energyd/workers/aggregator.py",
+    "usr/share/bash-completion/completions/energyd",
+    "usr/share/zsh/vendor-completions/_energyd",
+    "usr/share/man/man1/energyd.1.gz",
+    "usr/share/man/man5/energyd.yml.5.gz",
+    "usr/share/doc/energyd/examples/network-meter.conf",
+)
+
+
+def test_lintian_has_nothing_to_say(package):
+    changes = next(package.parent.glob("*.changes"))
+    done = subprocess.run(
+        ["lintian", "--allow-root", "--display-info", "--pedantic", changes], capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout == ""
+    assert done.returncode == 0
+
+
+def test_everything_is_in_its_place(package):
+    listed = subprocess.run(["dpkg-deb", "--contents", package], capture_output=True, text=True, check=True).stdout
+    paths = {line.split()[5].removeprefix("./") for line in listed.splitlines()}
+
+    assert {wanted for wanted in CONTENTS if wanted not in paths and f"usr/{wanted}" not in paths} == set()
+    assert {path.split("dist-packages/")[1].split("/")[0].split("-")[0] for path in paths if "dist-packages/" in path} <= {
+        "",
+        "energyd",
+    }
