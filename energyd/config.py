@@ -26,6 +26,7 @@ class Meter(NamedTuple):
 class Energy(NamedTuple):
     rate_hz: float = 10.0
     idle: str = "separate"  # separate | proportional
+    dram: str = "cpu_time"  # cpu_time | memory
     sources: tuple[str, ...] = ("auto",)  # in order of preference: auto | rapl | psys | hwmon | battery | nvidia | meter | model
     model_idle_w: float | None = None
     model_max_w: float | None = None
@@ -46,6 +47,26 @@ class Tariff(NamedTuple):
 class Usage(NamedTuple):
     rate_hz: float = 2.0
     top: int = 50
+    max_groups: int = 100
+
+
+class GroupRule(NamedTuple):
+    """A group of processes. `name` and `environment` are templates, '' = the default; every selector that is given must match.
+
+    `cgroup`, `label` values and `cmdline` are regular expressions, `unit`, `comm` and `exe` shell patterns of which one must match.
+    """
+
+    name: str = ""
+    environment: str = ""
+    kind: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
+    cgroup: str | None = None
+    label: tuple[tuple[str, str], ...] = ()
+    unit: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    comm: tuple[str, ...] = ()
+    exe: tuple[str, ...] = ()
+    cmdline: tuple[str, ...] = ()
 
 
 class Push(NamedTuple):
@@ -105,7 +126,7 @@ class Config(NamedTuple):
     energy: Energy = Energy()
     usage: Usage = Usage()
     metrics: Metrics = Metrics()
-    groups: tuple[Any, ...] = ()
+    groups: tuple[GroupRule, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
     units: tuple[Any, ...] = ()
     compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata")
@@ -127,8 +148,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "log": Log,
     "clock": SimulationClock,
 }
-_LISTS: dict[str, type[Any]] = {"meters": Meter, "push": Push, "tariffs": Tariff}
-_PAIRS = ("labels", "headers", "prices")
+_LISTS: dict[str, type[Any]] = {"meters": Meter, "push": Push, "tariffs": Tariff, "groups": GroupRule}
+_PAIRS = ("labels", "headers", "prices", "label")
 
 
 def _plain(value: Any) -> Any:

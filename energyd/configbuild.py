@@ -8,9 +8,10 @@ import difflib
 from typing import Any, NamedTuple
 
 from energyd import settings
-from energyd.config import Config, Energy, Log, Metrics, Push, Spool, Tariff, Usage
+from energyd.config import Config, Energy, GroupRule, Log, Metrics, Push, Spool, Tariff, Usage
 from energyd.configtree import Node, shown
 from energyd.errors import ConfigError
+from energyd.groups.rules import check as check_rule
 
 _SECTIONS: dict[str, type[Any]] = {"energy": Energy, "usage": Usage, "metrics": Metrics, "metrics.spool": Spool, "log": Log}
 _OVERWRITTEN_LABELS = ("instance", "job")
@@ -49,7 +50,7 @@ def _values(section: str, shown_section: str, entries: dict[str, Node]) -> dict[
         elif key == "metrics.push":
             values.update(_push(label, given))
         elif key in settings.LISTS:
-            items = [] if given is None else _list(given, label)
+            items = [] if given is None else _list(_pasted(given) if key == "groups" else given, label)
             values[name] = _items(key, label, items)
         else:
             values[name] = _SECTIONS[key](**_values(key, label, {} if given is None else _entries(given, label)))
@@ -81,6 +82,9 @@ def _items(key: str, label: str, nodes: list[Node]) -> tuple[Any, ...]:
         entries = _entries(node, item_label)
         values = _values(key + "[]", item_label, entries)
         where = entries["name"].where if "name" in entries else node.where
+        if key == "groups":
+            built.append(_group_rule(item_label, node, values))
+            continue
         if (first := owners.setdefault(values["name"], node)) is not node:
             taken = f"{first.where}: {item_label}.name" if where == first.where else f"{where}: {item_label}.name"
             raise ConfigError(f"{taken}: {values['name']!r} is taken by {label}[{nodes.index(first)}]; give each its own name")
@@ -107,6 +111,22 @@ def _check_sources(energy: Energy, tree: Node) -> None:
         idle_w, max_w = energy.model_idle_w, energy.model_max_w
         if idle_w is None or max_w is None or idle_w > max_w:
             raise ConfigError(f"{where}: energy.sources: model needs energy.model_idle_w and a greater energy.model_max_w")
+
+
+def _pasted(node: Node) -> Node:
+    """The configuration of process-exporter below `groups:` stands for its list."""
+    if isinstance(node.value, dict) and set(node.value) == {"process_names"}:
+        node = node.value["process_names"]
+    return node
+
+
+def _group_rule(label: str, node: Node, values: dict[str, Any]) -> GroupRule:
+    rule = GroupRule(**values)
+    try:
+        check_rule(rule)
+    except ValueError as error:
+        raise ConfigError(f"{node.where}: {label}: {error}") from None
+    return rule
 
 
 def _check_tariffs(label: str, nodes: list[Node], tariffs: list[Tariff]) -> None:

@@ -50,6 +50,14 @@ class Follower:
         return bool(len(drained.records)) or drained.rotated
 
 
+def from_first_label(cursors: dict[str, Any], name: str) -> dict[str, Any]:
+    """The cursors with which the labels of ring `name` are read once more from the beginning, its records as they come."""
+    if name not in cursors:
+        return cursors
+    cursor = Cursor(*cursors[name])
+    return {**cursors, name: list(cursor._replace(labels_offset=0))}
+
+
 class Feed:
     """All rings of `run_dir`. Energy is pulled before usage, so that an interval finds the energy of its own time."""
 

@@ -55,6 +55,14 @@ CGROUP: Final = 2  # consumer = labels id; cpu_ns = cumulative, exited children 
 CONTROL: Final = 3  # cpu_ns = CPU time of all tasks of the machine, dead ones too: the control total
 HOST_CPU: Final = 4  # consumer = index into CPU_MODES, cpu_ns = /proc/stat, all CPUs together
 HOST_MEMORY: Final = 5  # consumer = index into MEMORY_FIELDS, mem_bytes
+EXITED: Final = 6
+"""Tasks that ended in this batch and that no scan saw, all of one command: consumer = labels id, pid = nearest ancestor that lives
+(0 = unknown), start_ticks = how many, cpu_ns = their CPU time in ticks of the kernel, mem_bytes = what of it their run queue had
+counted in ns (a part of it). An event, not a counter."""
+
+PACKAGE_SHIFT: Final = 8
+"""USAGE, on PROCESS: the upper byte of status is 1 + the package of the CPU it last ran on; 0 = unknown, or there is only one."""
+
 CPU_MODES: Final = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 MEMORY_FIELDS: Final = ("MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree")
 
@@ -80,6 +88,14 @@ COUNTERS: Final = {
         "reopenings",
     ),
     RAPL.name: ("sweeps", "missed_ticks", "read_errors", "zones_appeared", "zones_vanished"),
-    USAGE.name: ("scans", "missed_ticks", "read_errors", "processes_born", "processes_gone"),
+    USAGE.name: (
+        "scans",
+        "missed_ticks",
+        "read_errors",
+        "processes_born",
+        "processes_gone",
+        "exit_records",
+        "exit_records_lost",
+    ),
 }
 """Names of the COUNTER records of each schema, by index: each is cumulative since the writer's start."""

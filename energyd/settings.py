@@ -8,7 +8,9 @@ reads it, or it is `Reserved` and refused.
 from typing import Any, NamedTuple
 
 from energyd import settingchecks as check
-from energyd.config import Config, Meter, Push, Tariff
+from energyd.config import Config, GroupRule, Meter, Push, Tariff
+from energyd.groups.cgrouppath import KINDS, RUNTIMES
+from energyd.groups.rules import check_template
 from energyd.settingtypes import (
     Boolean,
     Choice,
@@ -24,6 +26,7 @@ from energyd.settingtypes import (
     SettingType,
     Size,
     Text,
+    Texts,
 )
 
 
@@ -48,6 +51,8 @@ class Setting(NamedTuple):
 
 _PATH = Text("an absolute path", check.absolute_path, check.PATH_PATTERN)
 
+_PATTERN = Text("a shell pattern", check.one_line)
+
 SECTIONS: dict[str, str] = {
     "meters": "The electricity meters that are listened to, one entry each. No meter is looked for on its own.",
     "metrics": "What is served to Prometheus, and pushed.",
@@ -62,10 +67,19 @@ SECTIONS: dict[str, str] = {
         "What energy costs, in dated tables: a day is priced by the table that is valid on it. Without a table no cost is told. "
         "Prices are yours; conf/examples/tariffs.yml shows tables of each kind."
     ),
+    "groups": (
+        "Groups of processes, so that energy can be asked for by what one cares about. A process belongs to the first rule of which "
+        "every selector matches, or its parent belongs to by comm, exe or cmdline; after these rules come the shipped ones: "
+        "containers, virtual machines, slurm jobs, users, systemd units, control groups, commands. A rule without selectors takes "
+        "whatever reaches it. name and environment are texts with fields: {comm} {exe} {exe_full} {user} {uid} {pid} {start_ticks} "
+        "{kind} {runtime} {id} {short_id} {unit} {cgroup} {container_name} {container_id} {image} {pod} {namespace} {vm}, {label:KEY} "
+        "of the container, {match:NAME} of cmdline. The configuration of process-exporter is understood as it is: "
+        "groups: {process_names: [...]}."
+    ),
     "log": "What the processes say on stderr.",
 }
 
-LISTS: dict[str, type[Any]] = {"meters": Meter, "metrics.push": Push, "tariffs": Tariff}
+LISTS: dict[str, type[Any]] = {"meters": Meter, "metrics.push": Push, "tariffs": Tariff, "groups": GroupRule}
 """Sections that are lists of items; metrics.push may also be one item."""
 
 SETTINGS: tuple[Setting, ...] = (
@@ -187,6 +201,11 @@ SETTINGS: tuple[Setting, ...] = (
         "What becomes of the energy that the idle host uses: shown apart, or shared among processes by their CPU time.",
     ),
     Setting(
+        "energy.dram",
+        Choice(("cpu_time", "memory")),
+        "What the energy of memory is shared by: CPU time of processes, which stands for their traffic, or their resident memory.",
+    ),
+    Setting(
         "energy.sources",
         Choices(("auto", "rapl", "psys", "hwmon", "battery", "nvidia", "meter", "model")),
         "What is read, in order of preference: the first that is there is the host, the others are shown beside it. auto is rapl, "
@@ -213,6 +232,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("usage.rate_hz", Number(0.1, 100, "Hz"), "How often the CPU clocks of all processes are read."),
     Setting("usage.top", Integer(0, 10_000), "How many processes, by energy, have series of their own; the rest is 'other'."),
+    Setting(
+        "usage.max_groups",
+        Integer(0, 10_000),
+        "How many groups, by energy, have series of their own; the rest is 'other'.",
+    ),
     Setting(
         "tariffs[].name",
         Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),
@@ -253,6 +277,63 @@ SETTINGS: tuple[Setting, ...] = (
         "weekend, weekend_hc, weekend_hp, injected. A register goes before its period.",
         example="{hc: 0.1579, hp: 0.2065}",
     ),
+    Setting(
+        "groups[].name",
+        Text("a text with fields such as {comm}", check_template),
+        "Name of the group; {exe} if there is none.",
+        example='"build of {user}"',
+    ),
+    Setting(
+        "groups[].environment",
+        Text("a text with fields such as {label:KEY}", check_template),
+        "What the group counts as, so that kinds of running the same thing compare in one query; host if there is none.",
+        example="host",
+    ),
+    Setting(
+        "groups[].kind",
+        Texts(Choice(KINDS)),
+        "What a process is part of, by its control group and command line.",
+        example="[unit, user]",
+    ),
+    Setting("groups[].runtime", Texts(Choice(RUNTIMES)), "Who runs it.", example="systemd"),
+    Setting(
+        "groups[].cgroup",
+        Text("a regular expression", check.regular_expression),
+        "Regular expression that is looked for in the path of the control group.",
+        example="^/user\\.slice/",
+    ),
+    Setting(
+        "groups[].label",
+        Pairs(
+            "a mapping of a container's labels to regular expressions",
+            Text("a label", check.one_line),
+            Text("a regular expression", check.regular_expression),
+        ),
+        "Labels of the container with a regular expression for the value of each.",
+        example="{com.example.project: .+}",
+    ),
+    Setting(
+        "groups[].unit",
+        Texts(_PATTERN),
+        "Units of systemd, one of which it is in.",
+        example='["session-*.scope", user@*.service]',
+    ),
+    Setting(
+        "groups[].user", Texts(Text("a user name or id", check.one_line, digits=True)), "Users, by name or id.", example="[alice]"
+    ),
+    Setting("groups[].comm", Texts(_PATTERN), "Names of processes, as in /proc/PID/comm.", example="[make, ninja]"),
+    Setting(
+        "groups[].exe",
+        Texts(_PATTERN),
+        "First words of command lines: the last part of the path, or all of it in a pattern with a slash.",
+        example="[make, /usr/bin/*]",
+    ),
+    Setting(
+        "groups[].cmdline",
+        Texts(Text("a regular expression", check.regular_expression)),
+        "Regular expressions, all of which are found in the command line, its words joined by spaces.",
+        example="['-j ?[0-9]+']",
+    ),
     Setting("log.level", Choice(("debug", "info", "warning", "error", "critical")), "The least severe event that is logged."),
     Setting("log.format", Choice(("text", "json", "journal")), "One line an event: text, a JSON object, or systemd's <priority>."),
     Setting(
@@ -268,7 +349,6 @@ SETTINGS: tuple[Setting, ...] = (
         Text("a name of the time zone database", check.timezone),
         "Time zone in which days, months and tariffs begin, whatever the shell's TZ is.",
     ),
-    Setting("groups", Reserved(Mappings()), "Groups of processes."),
     Setting("units", Reserved(Mappings()), "Further units of energy."),
     Setting(
         "compatibility",

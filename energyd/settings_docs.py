@@ -113,14 +113,23 @@ def _schema(section: str) -> dict[str, Any]:
             properties[name] = _row_schema(row)
         elif key in settings.LISTS:
             item = _schema(key + "[]")
-            many = {"type": ["array", "null"], "items": item}
             properties[name] = {
                 "description": settings.SECTIONS[key],
-                **({"anyOf": [item, many]} if key == "metrics.push" else many),
+                **_list_schema(key, item),
             }
         else:
             properties[name] = {"description": settings.SECTIONS[key], **_schema(key)}
     return {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
+
+
+def _list_schema(key: str, item: dict[str, Any]) -> dict[str, Any]:
+    many = {"type": ["array", "null"], "items": item}
+    if key == "metrics.push":
+        return {"anyOf": [item, many]}
+    if key == "groups":
+        pasted = {"type": "object", "properties": {"process_names": many}, "additionalProperties": False}
+        return {"anyOf": [many, pasted]}
+    return many
 
 
 def _row_schema(row: Setting) -> dict[str, Any]:
@@ -208,8 +217,8 @@ def _man_environment() -> list[str]:
 
 _ENVIRONMENT = (
     "Every key can be set by a variable: ENERGYD_ and the key in capitals with _ for each dot, for example ENERGYD_METRICS_PORT. "
-    "ENERGYD_METERS, ENERGYD_METRICS_PUSH and ENERGYD_TARIFFS take a list in JSON; ENERGYD_METRICS_PUSH_URL and its like set the "
-    "one receiver. "
+    "ENERGYD_METERS, ENERGYD_METRICS_PUSH, ENERGYD_TARIFFS and ENERGYD_GROUPS take a list in JSON; ENERGYD_METRICS_PUSH_URL and its "
+    "like set the one receiver. "
     "An empty variable counts as none; an unknown ENERGYD_ variable and two variables that set one key differently are errors. "
     "These variables of other programs are understood as well:"
 )

@@ -255,6 +255,22 @@ class Pairs(NamedTuple):
         }
 
 
+class Texts(NamedTuple):
+    """A list of values of one type, or a single one of them."""
+
+    each: SettingType
+
+    @property
+    def words(self) -> str:
+        return f"a list of which each is {self.each.words}, or one such value"
+
+    def read(self, node: Node) -> tuple[str, ...]:
+        return tuple(self.each.read(item) for item in (node.value if isinstance(node.value, list) else [node]))
+
+    def schema(self) -> Json:
+        return {"anyOf": [self.each.schema(), {"type": "array", "items": self.each.schema()}]}
+
+
 class Mappings(NamedTuple):
     """A list of mappings whose keys nothing reads yet."""
 

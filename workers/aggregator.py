@@ -27,7 +27,9 @@ from energyd.export.push import Pushers
 from energyd.export.selfmetrics import SelfMetrics
 from energyd.export.served import Served
 from energyd.export.server import Server, start
-from energyd.feed import Feed
+from energyd.feed import Feed, from_first_label
+from energyd.groups.grouper import Grouper
+from energyd.groups.names import HostNames
 from energyd.ledger.ledger import Ledger
 from energyd.ring.files import read_boot_id
 from energyd.ring.writer import BOOT_ID
@@ -53,17 +55,26 @@ class Aggregator:
         self._boot_id = read_boot_id(BOOT_ID).hex()
         self._state_dir = Path(settings.state_dir)
         meters = [meter_book(meter, settings) for meter in settings.meters]
-        self.engine = Engine(top=settings.usage.top, proportional_idle=settings.energy.idle == "proportional", meters=meters)
+        names = HostNames(str(Path(settings.procfs_root).parent), self._faults.report)
+        self.engine = Engine(
+            top=settings.usage.top,
+            proportional_idle=settings.energy.idle == "proportional",
+            meters=meters,
+            max_groups=settings.usage.max_groups,
+            grouper=Grouper(settings.groups, names),
+            dram=settings.energy.dram,
+        )
         saved, windows = self._load(TOTALS), self._load(WINDOWS)
-        if saved:
-            self.engine.restore(saved["engine"], saved["boot_id"] == self._boot_id)
+        cursors = saved["cursors"] if saved.get("boot_id") == self._boot_id else {}
+        if saved and self.engine.restore(saved["engine"], saved["boot_id"] == self._boot_id):
+            cursors = from_first_label(cursors, "usage")
         if windows.get("boot_id") == self._boot_id:
             self.engine.restore_windows(windows["windows"])
         self.ledger = Ledger(settings, CLOCK, self._faults.report)
         if "ledger" in saved:
             self.ledger.restore(saved["ledger"])
         self.ledger.follow(self.engine.meters)
-        self.feed = Feed(Path(settings.run_dir), self.engine, saved["cursors"] if saved.get("boot_id") == self._boot_id else None)
+        self.feed = Feed(Path(settings.run_dir), self.engine, cursors)
 
     def refresh(self) -> Snapshot:
         """Everything that is in the rings now, as one Snapshot."""

@@ -13,14 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from energyd.aggregate.attribute import share
+from energyd.aggregate.grouptable import GroupTable
+from energyd.aggregate.interval import Interval
 from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.processes import ProcessTable
 from energyd.aggregate.readers import ReaderBook
-from energyd.aggregate.snapshot import Host, Ring, Snapshot, Zone
-from energyd.aggregate.usage import Interval, UsageBook
+from energyd.aggregate.snapshot import Groups, Host, Ring, Snapshot, Zone
+from energyd.aggregate.usage import UsageBook
+from energyd.aggregate.weights import CPU_TIME, weigh
 from energyd.aggregate.windows import PowerWindows
 from energyd.aggregate.zones import ZoneBook
 from energyd.aggregate.zonetotals import POWER_WINDOW_NS, STALL_NS, ZoneTotals
+from energyd.groups.grouper import Grouper
 
 Records = npt.NDArray[Any]
 
@@ -30,10 +34,24 @@ MAX_WAITING = 600  # intervals; at 2 Hz five minutes without a sample of any zon
 class Engine:
     """Feed it labels before the records that use them; `attribute` after feeding; `snapshot` whenever one is wanted."""
 
-    def __init__(self, *, top: int, proportional_idle: bool, meters: Iterable[MeterBook] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        top: int,
+        proportional_idle: bool,
+        meters: Iterable[MeterBook] = (),
+        max_groups: int = 100,
+        grouper: Grouper | None = None,
+        dram: str = CPU_TIME,
+    ) -> None:
+        """`dram` says what the energy of memory is shared by: cpu_time or memory. Without a `grouper` the shipped rules hold."""
         self.zones = ZoneBook()
         self.table = ProcessTable(top)
-        self.usage = UsageBook(self.table)
+        self.groups = GroupTable(max_groups)
+        self._grouper = grouper or Grouper()
+        self._dram = dram
+        self.usage = UsageBook(self.table, self.groups, self._grouper, with_memory=dram != CPU_TIME)
+        self._ungrouped_uj = self._ungrouped_ns = 0  # of the exited that no control group explains
         self.meters = {meter.name: meter for meter in meters}
         self.readers: dict[str, ReaderBook] = {}
         self._proportional = proportional_idle
@@ -62,13 +80,26 @@ class Engine:
 
     def _settle(self, interval: Interval) -> None:
         processes_uj = np.zeros(len(interval.slots), np.int64)
+        exited_uj = np.zeros(len(interval.exited_groups), np.int64)
         measuring = [zone for zone in self.zones.attributable() if zone.timeline.frontier_ns >= interval.end_ns]
         for zone in measuring:
-            processes_uj += self._settle_zone(zone, interval)
-        self.table.book(interval.slots, processes_uj, interval.cpu_ns, interval.elapsed_ns, bool(measuring))
-        self.table.release(interval.gone)
+            parts_uj = self._settle_zone(zone, interval)
+            processes_uj += parts_uj[: len(processes_uj)]
+            exited_uj += parts_uj[len(processes_uj) :]
+        self._ungrouped_ns += interval.exited_ns
+        elapsed_ns = interval.elapsed_ns
+        self.table.book(interval.slots, processes_uj, interval.cpu_ns, elapsed_ns, bool(measuring))
+        self.groups.book(
+            np.append(interval.groups, interval.exited_groups),
+            np.append(processes_uj, exited_uj),
+            np.append(interval.cpu_ns, interval.exited_cpu_ns),
+            elapsed_ns,
+            bool(measuring),
+        )
+        self.usage.release(interval)
 
     def _settle_zone(self, zone: ZoneTotals, interval: Interval) -> npt.NDArray[np.int64]:
+        """Share what the zone used in the interval; returns what each consumer, and then the exited of each control group, got."""
         begin_ns = interval.begin_ns
         if zone.attributed_until_ns is None:  # its first interval: measuring began within it, or not yet
             zone.attributed_until_ns = begin_ns = min(max(begin_ns, zone.timeline.times_ns[0]), interval.end_ns)
@@ -77,9 +108,13 @@ class Engine:
         energy_uj = zone.timeline.at(interval.end_ns) - zone.attributed_uj
         elapsed_ns = interval.end_ns - begin_ns
         zone.idle.observe(energy_uj, elapsed_ns, interval.busy_ratio)
-        shares = share(energy_uj, elapsed_ns, interval.cpu_ns, interval.exited_ns, zone.idle.power_uw, self._proportional)
-        zone.processes_uj += int(shares.processes_uj.sum())
-        zone.exited_uj += shares.exited_uj
+        weights = weigh(interval, zone.domain, zone.package, self._dram)
+        zone.shared_by = weights.policy
+        shares = share(energy_uj, elapsed_ns, weights.consumers, weights.ungrouped, zone.idle.power_uw, self._proportional)
+        named_uj = int(shares.processes_uj[: len(interval.slots)].sum())
+        zone.processes_uj += named_uj
+        zone.exited_uj += int(shares.processes_uj.sum()) - named_uj + shares.exited_uj
+        self._ungrouped_uj += shares.exited_uj
         zone.idle_uj += shares.idle_uj
         zone.unattributed_uj += shares.unattributed_uj
         zone.attributed_until_ns = interval.end_ns
@@ -95,11 +130,16 @@ class Engine:
             ready=ready,
             host=self._host_view(zones),
             zones=zones,
-            processes=self.table.snapshot(),
+            processes=self.table.snapshot(self.groups.names()),
             meters=tuple(meter.snapshot(mono_ns) for meter in self.meters.values()),
             rings=rings,
+            groups=self._groups_view(),
             attributed_mono_ns=min((zone.attributed_until_ns or 0 for zone in self.zones.attributable()), default=0),
         )
+
+    def _groups_view(self) -> Groups:
+        cgroups = self.usage.cgroups
+        return self.groups.snapshot(cgroups.memory_bytes(), (self._ungrouped_uj, self._ungrouped_ns), cgroups.containers())
 
     def _host_view(self, zones: tuple[Zone, ...]) -> Host:
         additive = [zone for zone in zones if zone.additive]
@@ -119,14 +159,14 @@ class Engine:
         """Plain data that msgpack can carry: everything that a restart must not forget."""
         return {
             "zones": self.zones.state(),
+            "rules": self._grouper.fingerprint,
             "table": self.table.state(),
+            "groups": self.groups.state(),
+            "ungrouped": [self._ungrouped_uj, self._ungrouped_ns],
             "usage": self.usage.state(),
             "meters": {name: meter.state() for name, meter in self.meters.items()},
             "readers": {name: reader.state() for name, reader in self.readers.items()},
-            "waiting": [
-                [i.begin_ns, i.end_ns, i.slots.tolist(), i.cpu_ns.tolist(), i.exited_ns, i.busy_ratio, i.gone]
-                for i in self._waiting
-            ],
+            "waiting": [interval.state() for interval in self._waiting],
         }
 
     def windows_state(self) -> dict[str, Any]:
@@ -140,21 +180,28 @@ class Engine:
             if name in self.meters:
                 self.meters[name].windows.restore(saved)
 
-    def restore(self, state: dict[str, Any], same_boot: bool) -> None:
-        """Take up where `state` was saved. After a reboot the totals go on and the baselines start anew."""
+    def restore(self, state: dict[str, Any], same_boot: bool) -> bool:
+        """Take up where `state` was saved. After a reboot the totals go on and the baselines start anew.
+
+        Returns whether the labels of the usage ring must be read again from their beginning, because the rules have changed.
+        """
         self.zones.restore(state["zones"], same_boot)
         self.table.restore(state["table"], same_boot)
+        self.groups.restore(state["groups"], same_boot)
+        self._ungrouped_uj, self._ungrouped_ns = state["ungrouped"]
         self.usage.restore(state["usage"], same_boot)
         for name, saved in state["meters"].items():
             if name in self.meters:
                 self.meters[name].restore(saved, same_boot)
         for name, saved in state["readers"].items():
             self.readers[name] = ReaderBook.restored(saved)
-        if same_boot:
-            self._waiting = deque(
-                Interval(begin, end, np.array(slots, np.int64), np.array(cpu, np.int64), exited, busy, gone)
-                for begin, end, slots, cpu, exited, busy, gone in state["waiting"]
-            )
+        if not same_boot:
+            return False
+        self._waiting = deque(map(Interval.restored, state["waiting"]))
+        if state["rules"] == self._grouper.fingerprint:
+            return False
+        self.usage.reclassify()
+        return True
 
 
 def _zone_view(zone: ZoneTotals, swept_until_ns: int) -> Zone:
@@ -173,4 +220,5 @@ def _zone_view(zone: ZoneTotals, swept_until_ns: int) -> Zone:
         unattributed_uj=zone.unattributed_uj,
         pending_uj=zone.pending_uj if zone.additive else 0,
         resets=zone.resets,
+        shared_by=zone.shared_by,
     )

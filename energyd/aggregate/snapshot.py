@@ -38,6 +38,7 @@ class Zone(NamedTuple):
     unattributed_uj: int
     pending_uj: int
     resets: int
+    shared_by: str = ""  # additive zones: cpu_time, cpu_time_by_last_cpu, memory
 
 
 class Process(NamedTuple):
@@ -50,18 +51,53 @@ class Process(NamedTuple):
     energy_uj: int
     power_w: float
     cpu_ns: int
+    cmdline: str = ""  # without its secrets, cut to a few hundred characters
+    group: str = ""
+    environment: str = ""
 
 
 class Processes(NamedTuple):
-    """The visible processes, and `other`: everybody else, for ever. energy_uj of both sums to what went to live processes."""
+    """The visible processes, and `other`: everybody else, for ever. visible + other + gone is what went to processes with a name.
+
+    pid 0 stands for all the tasks of one command that lived too shortly to be seen.
+    """
 
     visible: tuple[Process, ...]
     other_energy_uj: int
     other_power_w: float
     other_cpu_ns: int
-    gone_energy_uj: int  # of processes that were visible and have ended
+    gone_energy_uj: int  # of processes that were visible and no longer are
     gone_cpu_ns: int
     alive: int
+
+
+class Group(NamedTuple):
+    """A visible group: what its processes, and those that ended in its control groups, have used since it became visible."""
+
+    environment: str
+    group: str
+    kind: str  # container, pod, vm, job, unit, user, helper, cgroup, kernel, host
+    runtime: str
+    energy_uj: int
+    power_w: float
+    cpu_ns: int
+    processes: int
+    memory_bytes: int | None  # of its control groups; None = it has none that tells
+
+
+class Groups(NamedTuple):
+    """visible + other + gone + ungrouped == what went to processes and exited, in energy and in CPU time."""
+
+    visible: tuple[Group, ...] = ()
+    other_energy_uj: int = 0
+    other_power_w: float = 0.0
+    other_cpu_ns: int = 0
+    gone_energy_uj: int = 0  # of groups that were visible and no longer are
+    gone_cpu_ns: int = 0
+    ungrouped_energy_uj: int = 0  # of tasks that ended where no control group explains them
+    ungrouped_cpu_ns: int = 0
+    known: int = 0
+    containers: tuple[tuple[str, int], ...] = ()  # (runtime, how many hold processes)
 
 
 class Register(NamedTuple):
@@ -214,5 +250,6 @@ class Snapshot(NamedTuple):
     processes: Processes
     meters: tuple[Meter, ...]
     rings: tuple[Ring, ...]
+    groups: Groups = Groups()
     ledger: Ledger = Ledger()
     attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never

@@ -9,7 +9,7 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 
 from typing import Final
 
-from energyd.export import ledgermetrics, metermetrics, professionalmetrics
+from energyd.export import groupmetrics, ledgermetrics, metermetrics, professionalmetrics
 from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, SUMMARY, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
@@ -118,7 +118,8 @@ ATTRIBUTION_ERROR = gauge(
 PROCESS_ENERGY = counter(
     "energyd_process_energy_joules_total",
     "joules",
-    "Energy of the processes that use most, each since it became visible; comm=other without pid is everybody else.",
+    "Energy of the processes that use most, each since it became visible; comm=other without pid is everybody else, any other "
+    "comm without pid all the tasks of that name that lived too shortly to be seen.",
     (*_PROCESS, "source"),
     _PROCESSES,
     UJ,
@@ -137,13 +138,13 @@ PROCESS_CPU = counter(
 PROCESS_GONE_ENERGY = counter(
     "energyd_process_gone_energy_joules_total",
     "joules",
-    "Energy of processes that were visible and have ended: what their vanished series had counted.",
+    "Energy of processes that were visible and no longer are: what their vanished series had counted.",
     ("source",),
     "1",
     UJ,
 )
 PROCESS_GONE_CPU = counter(
-    "energyd_process_gone_cpu_seconds_total", "seconds", "CPU time of processes that were visible and have ended.", (), "1", NS
+    "energyd_process_gone_cpu_seconds_total", "seconds", "CPU time of processes that were visible and no longer are.", (), "1", NS
 )
 PROCESSES = gauge("energyd_processes", "", "Processes alive.", (), "1")
 
@@ -354,6 +355,12 @@ READER_ZONES_APPEARED = counter("energyd_reader_zones_appeared_total", "", "Zone
 READER_ZONES_VANISHED = counter("energyd_reader_zones_vanished_total", "", "Zones that have vanished.", ("ring",), "rings")
 READER_BORN = counter("energyd_reader_processes_born_total", "", "Processes seen for the first time.", ("ring",), "rings")
 READER_GONE = counter("energyd_reader_processes_gone_total", "", "Processes that have ended.", ("ring",), "rings")
+READER_EXIT_RECORDS = counter(
+    "energyd_reader_exit_records_total", "", "Tasks whose end the kernel has told (taskstats).", ("ring",), "rings"
+)
+READER_EXIT_RECORDS_LOST = counter(
+    "energyd_reader_exit_records_lost_total", "", "Times that the kernel had more ended tasks to tell than fitted.", ("ring",), "rings"
+)
 
 PUSH_SAMPLES = counter("energyd_push_samples_total", "", "Samples that the receiver has acknowledged.", ("target",), "push targets")
 PUSH_BATCHES = counter("energyd_push_batches_total", "", "Batches that the receiver has acknowledged.", ("target",), "push targets")
@@ -441,6 +448,7 @@ FRESHNESS = Metric(
 
 CATALOGUE: Final[tuple[Metric, ...]] = (
     *(value for value in list(globals().values()) if isinstance(value, Metric)),
+    *groupmetrics.METRICS,
     *metermetrics.METRICS,
     *professionalmetrics.METRICS,
     *ledgermetrics.METRICS,

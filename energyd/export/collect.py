@@ -10,7 +10,7 @@ from typing import Final
 from energyd import ticprofessional
 from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Ring, Snapshot, Window, Zone
 from energyd.export import catalogue as c
-from energyd.export import metermetrics, professionalmetrics
+from energyd.export import groupmetrics, metermetrics, professionalmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import Family, LabelValues, Metric
 
@@ -116,6 +116,8 @@ READER_COUNTERS: Final = {
     "zones_vanished": c.READER_ZONES_VANISHED,
     "processes_born": c.READER_BORN,
     "processes_gone": c.READER_GONE,
+    "exit_records": c.READER_EXIT_RECORDS,
+    "exit_records_lost": c.READER_EXIT_RECORDS_LOST,
 }
 _NONE: Final[tuple[tuple[()], ...]] = ((),) * len(Process._fields)  # the columns of no process
 _OTHER: Final = ("", "other", "", "")
@@ -134,7 +136,7 @@ def collect(snapshot: Snapshot, version: str) -> list[Family]:
         _meter(rows, meter, snapshot)
     for ring in snapshot.rings:
         _ring(rows, ring)
-    return rows.families(_visible_processes(snapshot.processes, snapshot.host))
+    return rows.families({**_visible_processes(snapshot.processes, snapshot.host), **groupmetrics.families(snapshot)})
 
 
 class _Rows:
@@ -212,7 +214,7 @@ def _process_sums(rows: _Rows, processes: Processes, host: Host) -> None:
 def _visible_processes(processes: Processes, host: Host) -> dict[str, Family]:
     """The families with a series for each visible process and one for all others."""
     # column by column: at thousands of processes four times faster than one by one
-    pids, comms, cgroups, uids, energies_uj, powers_w, cpus_ns = (
+    pids, comms, cgroups, uids, energies_uj, powers_w, cpus_ns, *_ = (
         zip(*processes.visible, strict=True) if processes.visible else _NONE
     )
     labels = _process_labels(pids, comms, cgroups, uids)
@@ -228,7 +230,7 @@ def _visible_processes(processes: Processes, host: Host) -> dict[str, Family]:
 def _process_labels(
     pids: tuple[int, ...], comms: tuple[str, ...], cgroups: tuple[str, ...], uids: tuple[int, ...], *source: str
 ) -> list[LabelValues]:
-    rows = zip(map(str, pids), comms, cgroups, map(str, uids), strict=True)
+    rows = zip((str(pid) if pid else "" for pid in pids), comms, cgroups, map(str, uids), strict=True)
     return [(*row, *source) for row in (*rows, _OTHER)]
 
 

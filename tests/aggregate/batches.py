@@ -30,7 +30,6 @@ class Batches:
 
     def service(self, kind: int, mono_ns: int, words: tuple[int, int, int, int], status: int = 0) -> None:
         self._bytes += self._pack_service(0, mono_ns, self._batch, kind, status, *words, 0)
-        self._members += 1
 
     def close(self, mono_ns: int, *, begin_ns: int = 0, suspended_ns: int = 0, status: int = 0) -> None:
         self.service(samples.END, mono_ns, (self._members, begin_ns, suspended_ns, 0), samples.LAST | status)

@@ -149,6 +149,7 @@ VALUES = {
     "meters": '[{"name": "a", "device": "/dev/a"}]',
     "metrics.push": '[{"name": "a", "url": "http://a/"}]',
     "tariffs": '[{"name": "a", "valid_from": "2026-02-01", "prices": {"hp": 0.2}}]',
+    "groups": '[{"name": "{comm}", "comm": "make"}]',
     "metrics.push.url": "http://b/",
     "metrics.push.username": "1234",
     "metrics.push.password": "12:34",

@@ -13,7 +13,7 @@ MISTAKES = [
     # unknown keys and the nearest that exists
     (
         "a: 1\nmetrics:\n  prot: 1\n",
-        "energyd.yml:1: a: unknown key; valid here: meters, metrics, energy, usage, tariffs, log, run_dir",
+        "energyd.yml:1: a: unknown key; valid here: meters, metrics, energy, usage, tariffs, groups, log, run_dir",
     ),
     ("\nmetrics:\n  prot: 1\n", "energyd.yml:3: metrics.prot: unknown key; did you mean metrics.port?"),
     ("port: 9090", "energyd.yml:1: port: unknown key; did you mean metrics.port?"),
@@ -166,8 +166,21 @@ MISTAKES = [
     ("metrics: {spool: {max_age: 7d}}", "metrics.spool.max_age: not available in this version of energyd; remove it"),
     ("metrics: {spool: {fsync: batch}}", "metrics.spool.fsync: not available in this version of energyd; remove it"),
     ("metrics: {spool: {fsnyc: batch}}", "metrics.spool.fsnyc: unknown key; did you mean metrics.spool.fsync?"),
-    ("groups: [{name: a}]", "groups: not available in this version of energyd; remove it"),
-    ("groups: [a]", "groups: must be a list of mappings, not a list"),
+    ("groups: [a]", "groups[0]: must be a mapping (key: value), not a value"),
+    ("groups: {a: 1}", "groups: must be a list (each item begins with '- '), not a mapping"),
+    ("groups: [{nmae: a}]", "energyd.yml:1: groups[0].nmae: unknown key; did you mean groups[0].name?"),
+    ("groups: [{name: '{com}'}]", "groups[0].name: {com} is not a field; the fields are comm, exe, "),
+    ("groups: [{name: '{comm'}]", "groups[0].name: has a brace that begins or ends no field"),
+    ("groups: [{name: '{{.Foo}}'}]", "groups[0].name: {{.Foo}} is not a field; those of process-exporter are Comm, "),
+    ("groups: [{kind: box}]", "groups[0].kind: must be container, pod, vm, job, unit, user, helper, cgroup, kernel or host, not box"),
+    ("groups: [{cmdline: ['(']}]", "groups[0].cmdline: must be a regular expression: missing )"),
+    ("groups: [{label: {a: '('}}]", "groups[0].label: a: must be a regular expression: missing )"),
+    ("groups: [{cgroup: '*'}]", "groups[0].cgroup: must be a regular expression: nothing to repeat"),
+    ("groups: [{comm: [1]}]", "groups[0].comm: must be a shell pattern, not 1; put it in quotes"),
+    (
+        "groups:\n- name: '{match:x}'\n  cmdline: a\n",
+        "energyd.yml:2: groups[0]: no expression of cmdline captures x: write (?P<x>...)",
+    ),
     ("tariffs: [{name: a}]", "tariffs[0].valid_from: missing; for example valid_from: 2026-02-01"),
     (
         "tariffs: [{name: a, valid_from: 2026-02-30}]",

@@ -163,6 +163,8 @@ ACCEPTED = [
     },
     {"metrics": {"push": [{"name": "a", "url": "http://a/", "interval": 60}, {"name": "b", "enabled": False}]}},
     {"energy": {"rate_hz": 10, "sources": [], "price_eur_per_kwh": None}, "usage": {"top": 0}},
+    {"groups": [{"name": "{comm}", "kind": ["vm", "job"], "runtime": "qemu", "label": {"a": ".+"}, "comm": "x"}]},
+    {"groups": {"process_names": [{"name": "{{.Comm}}", "cmdline": [".+"]}]}},
     {"groups": [], "tariffs": None, "metrics": {"spool": {}, "web_config_file": None}, "compatibility": []},
 ]
 REFUSED = [
@@ -179,7 +181,9 @@ REFUSED = [
     {"meters": {"device": "/dev/a"}},
     {"energy": {"idle": "apart"}},
     {"energy": {"sources": ["rapl", "rapl"]}},
-    {"groups": [{"name": "a"}]},
+    {"groups": [{"kind": "box"}]},
+    {"groups": [{"comm": 1}]},
+    {"groups": {"process_name": []}},
     {"metrics": {"spool": {"max_bytes": 5}}},
     {"metrics": {"web_config_file": "/etc/web.yml"}},
 ]
@@ -225,6 +229,7 @@ HOLDERS = {
     "": ("config", "settings"),
     "meters[]": ("meter",),
     "tariffs[]": ("tariff",),
+    "groups[]": ("rule",),
     "metrics.push[]": ("target", "push", "settings"),
 }
 """What the sources call an item of a list."""

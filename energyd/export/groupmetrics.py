@@ -1,0 +1,128 @@
+"""Groups as metrics: containers, virtual machines, jobs, units, users, and what the rules of the configuration make of them.
+
+Law: each microjoule that went to processes or to those that ended increments exactly one of energyd_group_energy_joules_total,
+energyd_group_gone_energy_joules_total and energyd_ungrouped_energy_joules_total, so that with the idle, unattributed and pending
+energy of the zones their sum is the host's.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from energyd.aggregate.snapshot import Snapshot
+from energyd.export.metric import FLOAT, INFO, NS, UJ, Family, LabelValues, Metric, counter, gauge
+
+_GROUP: Final = ("group", "kind", "runtime", "environment")
+_GROUPS: Final = "usage.max_groups + 1"
+_OTHER: Final = ("other", "", "", "")
+
+GROUP_ENERGY = counter(
+    "energyd_group_energy_joules_total",
+    "joules",
+    "Energy of a group: its processes, and those that ended in its control groups; group=other without kind is all other groups.",
+    (*_GROUP, "source"),
+    _GROUPS,
+    UJ,
+)
+GROUP_POWER = gauge(
+    "energyd_group_power_watts", "watts", "Power of a group over the last second.", (*_GROUP, "source"), _GROUPS, FLOAT
+)
+GROUP_CPU = counter(
+    "energyd_group_cpu_seconds_total", "seconds", "CPU time of the same groups, ended processes included.", _GROUP, _GROUPS, NS
+)
+GROUP_MEMORY = gauge(
+    "energyd_group_memory_bytes",
+    "bytes",
+    "Memory of the control groups that belong to a group, page cache included.",
+    _GROUP,
+    "usage.max_groups",
+)
+GROUP_PROCESSES = gauge("energyd_group_processes", "", "Processes alive in a group.", _GROUP, "usage.max_groups")
+GROUP_GONE_ENERGY = counter(
+    "energyd_group_gone_energy_joules_total",
+    "joules",
+    "Energy of groups that were visible and no longer are: what their vanished series had counted.",
+    ("source",),
+    "1",
+    UJ,
+)
+GROUP_GONE_CPU = counter(
+    "energyd_group_gone_cpu_seconds_total", "seconds", "CPU time of groups that were visible and no longer are.", (), "1", NS
+)
+UNGROUPED_ENERGY = counter(
+    "energyd_ungrouped_energy_joules_total",
+    "joules",
+    "Energy of tasks that ended where no control group explains them: the part of the exited that belongs to no group.",
+    ("source",),
+    "1",
+    UJ,
+)
+UNGROUPED_CPU = counter("energyd_ungrouped_cpu_seconds_total", "seconds", "CPU time of the same tasks.", (), "1", NS)
+GROUPS = gauge("energyd_groups", "", "Groups that are known, visible or not.", (), "1")
+CONTAINERS = gauge("energyd_containers", "", "Containers that hold processes.", ("runtime",), "17")
+PROCESS_INFO = Metric(
+    "energyd_process_info",
+    INFO,
+    "",
+    "Command line, group and environment of the visible processes; secret values are masked, and it is cut to 512 characters.",
+    ("pid", "comm", "group", "environment", "cmdline"),
+    "usage.top",
+)
+ATTRIBUTION_INFO = Metric(
+    "energyd_attribution_info",
+    INFO,
+    "",
+    "What the energy of a zone is shared by: cpu_time; cpu_time_by_last_cpu, an estimate of who ran on which of several packages; "
+    "memory, by energy.dram.",
+    ("zone", "policy"),
+    "additive zones",
+)
+
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+
+
+def families(snapshot: Snapshot) -> dict[str, Family]:
+    """The families of this module by name."""
+    groups, source = snapshot.groups, snapshot.host.source
+    visible = groups.visible
+    labels = _labels(tuple((group.group, group.kind, group.runtime, group.environment) for group in visible))
+    found = [
+        Family(GROUP_CPU, labels, [*(group.cpu_ns for group in visible), groups.other_cpu_ns]),
+        Family(GROUP_GONE_CPU, [()], [groups.gone_cpu_ns]),
+        Family(UNGROUPED_CPU, [()], [groups.ungrouped_cpu_ns]),
+        Family(GROUP_PROCESSES, labels[:-1], [group.processes for group in visible]),
+        Family(GROUPS, [()], [groups.known]),
+        Family(CONTAINERS, [(runtime,) for runtime, _ in groups.containers], [count for _, count in groups.containers]),
+        _process_info(snapshot),
+        _attribution_info(snapshot),
+    ]
+    remembering = [(row, group.memory_bytes) for row, group in zip(labels, visible, strict=False) if group.memory_bytes is not None]
+    found.append(Family(GROUP_MEMORY, [row for row, _ in remembering], [memory for _, memory in remembering]))
+    if snapshot.host.energy_uj is not None:
+        sourced = _labels_with_source(tuple(labels), source)
+        found += [
+            Family(GROUP_ENERGY, sourced, [*(group.energy_uj for group in visible), groups.other_energy_uj]),
+            Family(GROUP_POWER, sourced, [*(float(group.power_w) for group in visible), float(groups.other_power_w)]),
+            Family(GROUP_GONE_ENERGY, [(source,)], [groups.gone_energy_uj]),
+            Family(UNGROUPED_ENERGY, [(source,)], [groups.ungrouped_energy_uj]),
+        ]
+    return {family.metric.name: family for family in found if family.labels}
+
+
+@lru_cache(maxsize=4)  # the very same list as long as the same groups are visible: the renderer sees it at once
+def _labels(rows: tuple[LabelValues, ...]) -> list[LabelValues]:
+    return [*rows, _OTHER]
+
+
+@lru_cache(maxsize=4)
+def _labels_with_source(rows: tuple[LabelValues, ...], source: str) -> list[LabelValues]:
+    return [(*row, source) for row in rows]
+
+
+def _process_info(snapshot: Snapshot) -> Family:
+    rows = [(str(p.pid), p.comm, p.group, p.environment, p.cmdline) for p in snapshot.processes.visible if p.pid]
+    return Family(PROCESS_INFO, rows, [1] * len(rows))
+
+
+def _attribution_info(snapshot: Snapshot) -> Family:
+    rows = [(zone.name, zone.shared_by) for zone in snapshot.zones if zone.shared_by]
+    return Family(ATTRIBUTION_INFO, rows, [1] * len(rows))
