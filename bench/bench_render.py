@@ -97,7 +97,6 @@ def main(sizes: list[int]) -> None:
             "tenth changed": best_ms(lambda r=renderer, t=tenth: r.render(t).text(), lambda r=renderer, f=families: r.render(f)),
             "none changed": best_ms(lambda r=renderer, f=families: r.render(f).text(), lambda r=renderer, f=families: r.render(f)),
             "collect": best_ms(lambda s=snapshot: collect(s, "bench")),
-            "add timestamps": best_ms(lambda r=rendered: r.timestamped(1_795_162_354_123, lambda _: True)),
             "gzip": best_ms(lambda b=body: zlib.compress(b, 1, 31)),
         }
         for what, cost_ms in rows.items():

@@ -70,7 +70,7 @@ class GroupRule(NamedTuple):
 
 
 class Push(NamedTuple):
-    """One receiver of /api/v1/import/prometheus. `match`: a regular expression on the metric name, None = all."""
+    """One receiver. `match`: a regular expression on the metric name, None = all."""
 
     name: str
     url: str
@@ -80,12 +80,24 @@ class Push(NamedTuple):
     password_file: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     match: str | None = None
+    protocol: str = "auto"  # auto (by the path of the url) | victoriametrics | remote_write
+    resolution_s: float = 1.0
+    bearer_token: str | None = None
+    bearer_token_file: str | None = None
+    tls_ca_file: str | None = None
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
+    proxy: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class Spool(NamedTuple):
+    """Of each receiver. `keep_s`: how long what it has acknowledged is kept, in case that it is killed and has lost it."""
+
     max_bytes: int = 1 << 30
     max_age_s: float = 7 * 86400.0
-    fsync: str = "batch"
+    keep_s: float = 30.0
+    fsync: str = "batch"  # tick | batch | never
 
 
 class Metrics(NamedTuple):

@@ -160,15 +160,25 @@ def _push(label: str, node: Node | None) -> dict[str, Any]:
 def _check_push(label: str, node: Node, entries: dict[str, Node], values: dict[str, Any]) -> None:
     if values["enabled"]:
         _require(settings.children("metrics.push[]"), "metrics.push[]", label, node, values)
-    if values["password"] is not None and values["password_file"] is not None:
-        raise ConfigError(f"{entries['password_file'].where}: {label}: password and password_file are both given; keep one")
+    for name in ("password", "bearer_token"):
+        if values[name] is not None and values[f"{name}_file"] is not None:
+            raise ConfigError(f"{entries[name + '_file'].where}: {label}: {name} and {name}_file are both given; keep one")
     secret = values["password"] is not None or values["password_file"] is not None
+    token = values["bearer_token"] is not None or values["bearer_token_file"] is not None
+    if token and secret:
+        raise ConfigError(f"{node.where}: {label}: a bearer token and a password are both given; keep one")
     if secret and values["username"] is None:
         raise ConfigError(f"{node.where}: {label}.username: missing; a password without a user is never sent")
     if values["username"] is not None and not secret:
         raise ConfigError(f"{entries['username'].where}: {label}: username without a password; give password_file")
-    if secret and any(name.lower() == "authorization" for name, _ in values["headers"]):
-        raise ConfigError(f"{entries['headers'].where}: {label}.headers: Authorization and username are both given; keep one")
+    if (secret or token) and any(name.lower() == "authorization" for name, _ in values["headers"]):
+        other = "username" if secret else "bearer_token"
+        raise ConfigError(f"{entries['headers'].where}: {label}.headers: Authorization and {other} are both given; keep one")
+    if (values["tls_cert_file"] is None) != (values["tls_key_file"] is None):
+        raise ConfigError(f"{node.where}: {label}: tls_cert_file and tls_key_file belong together; give both")
+    if values["resolution_s"] > values["interval_s"]:
+        where = entries["resolution" if "resolution" in entries else "interval"].where
+        raise ConfigError(f"{where}: {label}.resolution: longer than the interval; make it at most {values['interval_s']:g}s")
 
 
 def _require(names: tuple[str, ...], section: str, label: str, node: Node, values: dict[str, Any]) -> None:

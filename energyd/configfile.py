@@ -73,6 +73,8 @@ def masked(config: Config) -> Config:
         target._replace(
             url=target.url.partition("?")[0] + ("?" + MASK if "?" in target.url else ""),
             password=None if target.password is None else MASK,
+            bearer_token=None if target.bearer_token is None else MASK,
+            proxy=None if target.proxy is None else target.proxy.rpartition("@")[2],
             headers=tuple((name, MASK) for name, _ in target.headers),
         )
         for target in config.metrics.push

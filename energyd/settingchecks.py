@@ -18,6 +18,7 @@ HEADER_PATTERN = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 PATH_PATTERN = "^/"
 METRICS_PATH_PATTERN = "^/[A-Za-z0-9._~/-]*$"
 URL_PATTERN = "^https?://"
+PROXY_PATTERN = "^http://"
 DEVICE_PATTERN = "^(/|file:/|socket://|rfc2217://)"
 
 # fmt: off
@@ -110,6 +111,14 @@ def url(text: str) -> str:
         host(parts.hostname)
     except ValueError:
         raise ValueError("must name a host that can exist") from None
+    return text
+
+
+def proxy(text: str) -> str:
+    """An HTTP proxy, with credentials where it wants them; never quoted either."""
+    parts = _split(text)
+    if parts.scheme != "http" or not parts.hostname or _port(parts) == 0 or not text.isprintable() or " " in text:
+        raise ValueError("must be a URL such as http://proxy:3128")
     return text
 
 

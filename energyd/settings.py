@@ -58,9 +58,10 @@ SECTIONS: dict[str, str] = {
     "metrics": "What is served to Prometheus, and pushed.",
     "metrics.push": (
         "Where metrics are sent, for receivers that cannot scrape: one mapping, or a list of them with different names. "
-        "Samples go out in the text format with millisecond timestamps, as VictoriaMetrics' /api/v1/import/prometheus takes them."
+        "VictoriaMetrics gets lines of text (/api/v1/import/prometheus), Prometheus and its kin remote write (/api/v1/write). "
+        "`energyd push --check` tries it out."
     ),
-    "metrics.spool": "What is kept on disk while a receiver is away.",
+    "metrics.spool": "What waits on disk, below state_dir, until a receiver has it. Each receiver has a spool of its own.",
     "energy": "The host's own energy counters.",
     "usage": "Who used the processor.",
     "tariffs": (
@@ -161,6 +162,20 @@ SETTINGS: tuple[Setting, ...] = (
         example="http://victoriametrics:8428/api/v1/import/prometheus",
         required=True,
     ),
+    Setting(
+        "metrics.push[].protocol",
+        Choice(("auto", "victoriametrics", "remote_write")),
+        "What is spoken: lines of text or remote write; auto tells it from the end of the url's path. Remote write is spoken in "
+        "version 2.0 to receivers that confirm what they have written, in 1.0 to all others.",
+        example="auto",
+    ),
+    Setting(
+        "metrics.push[].resolution",
+        Duration(0.1, 86400),
+        "Time from one sample of a series to the next; all samples of an interval are sent together.",
+        example="1s",
+        field="resolution_s",
+    ),
     Setting("metrics.push[].interval", Duration(1, 86400), "Time from one push to the next.", example="15s", field="interval_s"),
     Setting("metrics.push[].username", Text("a text", check.one_line), "User of basic authentication.", example="energyd"),
     Setting(
@@ -176,6 +191,37 @@ SETTINGS: tuple[Setting, ...] = (
         example="/etc/energyd/push-password",
     ),
     Setting(
+        "metrics.push[].bearer_token",
+        Text("a text", check.header_value, secret=True),
+        "Bearer token; rather name a file, which fewer can read.",
+        example='"secret"',
+    ),
+    Setting(
+        "metrics.push[].bearer_token_file",
+        _PATH,
+        "File that holds the bearer token.",
+        example="/etc/energyd/push-token",
+    ),
+    Setting(
+        "metrics.push[].tls_ca_file",
+        _PATH,
+        "PEM file of the authority that has signed the receiver's certificate; without one, those that the system trusts.",
+        example="/etc/energyd/push-ca.pem",
+    ),
+    Setting(
+        "metrics.push[].tls_cert_file",
+        _PATH,
+        "PEM file of our own certificate, where the receiver asks for one.",
+        example="/etc/energyd/push-cert.pem",
+    ),
+    Setting("metrics.push[].tls_key_file", _PATH, "PEM file of its key.", example="/etc/energyd/push-key.pem"),
+    Setting(
+        "metrics.push[].proxy",
+        Text("a URL of http", check.proxy, check.PROXY_PATTERN, secret=True),
+        "HTTP proxy on the way; those of the environment are not used.",
+        example="http://proxy:3128",
+    ),
+    Setting(
         "metrics.push[].headers",
         Pairs(
             "a mapping of header names to texts",
@@ -186,14 +232,45 @@ SETTINGS: tuple[Setting, ...] = (
         example="{X-Custom-Header: value}",
     ),
     Setting(
+        "metrics.push[].labels",
+        Pairs(
+            "a mapping of label names to texts",
+            Text("a label name", check.label_name, check.LABEL_PATTERN),
+            Text("a text", check.anything),
+        ),
+        "Labels that every series carries to this receiver, besides those of metrics.labels.",
+        example="{site: paris}",
+    ),
+    Setting(
         "metrics.push[].match",
         Text("a regular expression", check.regular_expression),
         "Regular expression that a metric's name must match to be sent; without one, all are.",
         example='"energyd_.*"',
     ),
-    Setting("metrics.spool.max_bytes", Reserved(Size(1 << 20, 1 << 50)), "Largest size of the spool."),
-    Setting("metrics.spool.max_age", Reserved(Duration(60, 366 * 86400)), "Oldest sample kept.", field="max_age_s"),
-    Setting("metrics.spool.fsync", Reserved(Choice(("batch", "never"))), "When the spool is forced to the disk."),
+    Setting(
+        "metrics.spool.max_bytes",
+        Size(1 << 20, 1 << 50),
+        "Largest size of a spool; when it is reached, the oldest samples give way and are counted.",
+    ),
+    Setting(
+        "metrics.spool.max_age",
+        Duration(60, 366 * 86400),
+        "Age at which samples are given up and counted. Prometheus without an out-of-order window takes none older than an hour.",
+        field="max_age_s",
+    ),
+    Setting(
+        "metrics.spool.keep",
+        Duration(0, 3600),
+        "How long samples are kept after a receiver has acknowledged them: when it turns out to have been restarted, it gets them "
+        "again, because what it had not put on its own disk is lost.",
+        field="keep_s",
+    ),
+    Setting(
+        "metrics.spool.fsync",
+        Choice(("tick", "batch", "never")),
+        "When samples are forced to the disk, so that a power cut cannot take them: with every tick, with every batch (but at most "
+        "every 5 s, to spare flash memory), or never. The death of energyd itself takes none in any case.",
+    ),
     Setting("energy.rate_hz", Number(0.1, 1000, "Hz"), "How often the energy counters are read."),
     Setting(
         "energy.idle",

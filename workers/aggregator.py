@@ -43,6 +43,7 @@ TOTALS: Final = "totals.state"
 WINDOWS: Final = "windows.state"
 FOLD_S: Final = 1.0
 SAVE_TOTALS_S: Final = 30  # what came after the last save is replayed from the rings, which hold 60 s
+PUSH_SAVE_S: Final = 1.0  # a disk that takes longer is not waited for
 SAVE_WINDOWS_S: Final = 600  # large, and what a crash loses of them is detail of quantiles
 
 
@@ -124,7 +125,7 @@ def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:
 
 async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Server | None, asyncio.Task[None]]:
     metrics, http = settings.metrics, HttpMetrics(CLOCK)
-    pushers = Pushers(metrics.push if metrics.push_enabled else (), __version__, CLOCK, aggregator.logger)
+    pushers = Pushers(metrics, Path(settings.state_dir), Path(settings.run_dir), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
     views = [ledgermetrics.families]
     if linkymetrics.NAME in settings.compatibility:
@@ -147,8 +148,8 @@ async def main_loop(aggregator: Aggregator, served: Served, pushing: asyncio.Tas
     while not (stop.is_set() or guard):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), FOLD_S)
-        if pushing.done():
-            pushing.result()  # it ends only by a fault of ours, which is not to be hidden
+        if pushing.done() and (fault := pushing.exception()) is not None:
+            raise AssertionError(f"BUG: pushing has ended: {fault!r}") from fault
         served.publish(aggregator.refresh())
         seconds += 1
         if seconds % SAVE_TOTALS_S == 0:
@@ -167,6 +168,7 @@ async def shutdown(aggregator: Aggregator, server: Server | None, pushing: async
     aggregator.save_windows()
     if server is not None:
         await server.cleanup()
+    await asyncio.wait([pushing], timeout=PUSH_SAVE_S)
 
 
 async def run(settings: Config) -> None:

@@ -9,7 +9,7 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 
 from typing import Final
 
-from energyd.export import groupmetrics, ledgermetrics, metermetrics, professionalmetrics
+from energyd.export import groupmetrics, ledgermetrics, metermetrics, professionalmetrics, pushmetrics
 from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, SUMMARY, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
@@ -362,29 +362,6 @@ READER_EXIT_RECORDS_LOST = counter(
     "energyd_reader_exit_records_lost_total", "", "Times that the kernel had more ended tasks to tell than fitted.", ("ring",), "rings"
 )
 
-PUSH_SAMPLES = counter("energyd_push_samples_total", "", "Samples that the receiver has acknowledged.", ("target",), "push targets")
-PUSH_BATCHES = counter("energyd_push_batches_total", "", "Batches that the receiver has acknowledged.", ("target",), "push targets")
-PUSH_BYTES = counter(
-    "energyd_push_bytes_total", "bytes", "Compressed bytes that the receiver has acknowledged.", ("target",), "push targets"
-)
-PUSH_FAILURES = counter("energyd_push_failures_total", "", "Attempts to send a batch that failed.", ("target",), "push targets")
-PUSH_DROPPED = counter(
-    "energyd_push_dropped_batches_total",
-    "",
-    "Batches given up: queue_full for want of room, refused by the receiver, clock not set yet.",
-    ("target", "reason"),
-    "3 x push targets",
-)
-PUSH_QUEUE = gauge("energyd_push_queue_batches", "", "Batches that wait to be sent.", ("target",), "push targets")
-PUSH_LAST_SUCCESS = gauge(
-    "energyd_push_last_success_timestamp_seconds",
-    "seconds",
-    "Unix time of the last acknowledged batch.",
-    ("target",),
-    "push targets",
-    NS,
-)
-
 _WORKERS: Final = "readers + 4"
 WORKER_UP = gauge("energyd_worker_up", "", "1 while the process lives.", ("worker",), _WORKERS)
 WORKER_RESTARTS = counter(
@@ -451,5 +428,6 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     *groupmetrics.METRICS,
     *metermetrics.METRICS,
     *professionalmetrics.METRICS,
+    *pushmetrics.METRICS,
     *ledgermetrics.METRICS,
 )

@@ -1,13 +1,17 @@
-"""One batch to one receiver of VictoriaMetrics' /api/v1/import/prometheus: text with millisecond timestamps, gzip.
+"""One request to one receiver, and what its answer means for what was sent.
 
-What an answer means: 2xx is taken; 400, 409, 413, 415 and 422 say that this batch will never be taken; everything else (no
-connection, 5xx, 429, but also 401 or 404, which somebody may mend) is worth another try, not before what Retry-After says. The
-receiver answers 204 to lines it could not read, too; its own `vm_rows_invalid_total` counts those. Law: no secret leaves this
-module but in the request.
+2xx is taken. 400, 409 and 422 say that this batch will never be taken as it is: something in it is refused, or it is too old or out
+of order for a Prometheus, which says so in the text (and answers 500 to what is older than its out-of-order window); 413 says that
+it is too large. 500 may be the receiver's fault or the batch's. Everything else (no connection, 502, 503, 504, 429, but also 401
+or 404, which somebody may mend) is worth another try, not before what Retry-After says.
+
+Law: no secret leaves this module but in the request; files of secrets and certificates are read for each request, so that a changed
+one needs no restart.
 """
 
 import base64
 import io
+import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -23,80 +27,161 @@ from energyd.units import NS_PER_S
 
 TIMEOUT_S: Final = 30.0
 RETRY_AFTER_MAX_S: Final = 600.0
-_POISON: Final = (400, 409, 413, 415, 422)
-_EXCERPT: Final = 200  # bytes of a refusal that are shown
+CONNECTIONS: Final = 3  # fresh samples, backlog, and a look at the receiver's own metrics
+
+TAKEN: Final = "taken"
+LATER: Final = "later"  # not now
+SUSPECT: Final = "suspect"  # not now, or never: 500 does not tell
+REFUSED: Final = "refused"  # never, as it is
+TOO_LARGE: Final = "too_large"
+TOO_OLD: Final = "too_old"
+OUT_OF_ORDER: Final = "out_of_order"
+
+_REFUSALS: Final = (400, 409, 422)
+_WORDS: Final = {  # of Prometheus' storage errors, in its answers with 400 and 500
+    "out of bounds": TOO_OLD,
+    "too old sample": TOO_OLD,
+    "out of order": OUT_OF_ORDER,
+    "duplicate sample": OUT_OF_ORDER,
+}
+_EXCERPT: Final = 400  # bytes of an answer that are looked at and shown
+_ADVICE: Final = {
+    401: "; check username, password, bearer token and headers of the target",
+    403: "; check username, password, bearer token and headers of the target",
+    404: "; the path of the url is usually /api/v1/import/prometheus (VictoriaMetrics) or /api/v1/write (remote write)",
+    415: "; the receiver speaks another protocol: set the target's protocol",
+}
 
 
 class Outcome(NamedTuple):
-    """`taken`, or `refused` for ever, or neither: try again after `retry_after_s`. `fault` says why, without secrets."""
+    """`verdict`, and why it is not TAKEN, without secrets; try again after `retry_after_s`. `cut`: there was no answer at all."""
 
-    taken: bool
-    refused: bool = False
+    verdict: str
     fault: str = ""
     retry_after_s: float = 0.0
+    cut: bool = False
+    status: int = 0
+    headers: Mapping[str, str] = {}
 
 
 class Delivery:
-    """The way to one receiver. `password_file` is read for each request, so a changed secret needs no restart."""
+    """The way to one receiver."""
 
     def __init__(self, target: Push, version: str, clock: Clock) -> None:
         url = URL(target.url)
-        self._url = url.with_user(None)
+        self.url = url.with_user(None)
+        self._target = target
         self._username = target.username if target.username is not None else url.user
         self._password = target.password if target.password is not None else url.password
-        self._password_file = target.password_file
         self._clock = clock
-        self._headers = {
-            hdrs.CONTENT_TYPE: "text/plain; version=0.0.4",
-            hdrs.CONTENT_ENCODING: "gzip",
-            hdrs.USER_AGENT: f"energyd/{version}",
-            **dict(target.headers),
-        }
-        self.place = f"{self._url.scheme}://{self._url.host}:{self._url.port}"
+        self._headers = {hdrs.USER_AGENT: f"energyd/{version}", **dict(target.headers)}
+        self._tls: tuple[tuple[float, ...], ssl.SSLContext] | None = None
+        self.place = f"{self.url.scheme}://{self.url.host}:{self.url.port}"
+        self.connections = 0  # made so far
 
-    @staticmethod
-    def session() -> aiohttp.ClientSession:
-        """One connection, kept between batches; no cookies, no proxy from the environment."""
+    def session(self) -> aiohttp.ClientSession:
+        """Connections that are kept between batches; no cookies, no proxy from the environment."""
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(self._connected)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=2 * TIMEOUT_S),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=2 * TIMEOUT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            trace_configs=[trace],
         )
 
-    async def send(self, session: aiohttp.ClientSession, body: bytes) -> Outcome:
-        """POST the gzip `body`; never raises for what a receiver, a network or a missing secret does."""
+    async def send(self, session: aiohttp.ClientSession, body: bytes, headers: Mapping[str, str]) -> Outcome:
+        """POST `body`; never raises for what a receiver, a network or a missing secret does."""
+        return await self._request(session, hdrs.METH_POST, self.url, {**self._headers, **headers}, body)
+
+    async def get(self, session: aiohttp.ClientSession, url: URL, most: int) -> tuple[Outcome, bytes]:
+        """At most `most` bytes of a page of the receiver's, as whoever may push there."""
+        chunks: list[bytes] = []
+        outcome = await self._request(session, hdrs.METH_GET, url, self._headers, None, most, chunks)
+        return outcome, b"".join(chunks)
+
+    async def post(self, session: aiohttp.ClientSession, url: URL) -> Outcome:
+        """POST nothing to another address of the receiver's."""
+        return await self._request(session, hdrs.METH_POST, url, self._headers, b"")
+
+    async def _request(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        most: int = _EXCERPT,
+        chunks: list[bytes] | None = None,
+    ) -> Outcome:
+        chunks, target = [] if chunks is None else chunks, self._target
         try:
-            headers = self._headers | self._authorization()
-            async with session.post(self._url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as response:
-                excerpt = (await response.content.read(_EXCERPT)).decode("utf-8", "replace")
-                return self._judged(response.status, response.headers, excerpt)
+            request = session.request(
+                method,
+                url,
+                data=None if body is None else io.BytesIO(body),
+                headers={**headers, **self._authorization()},
+                allow_redirects=False,
+                proxy=target.proxy,
+                ssl=self._tls_context() if url.scheme == "https" else False,
+            )
+            async with request as response:
+                async for chunk in response.content.iter_any():
+                    chunks.append(chunk[: max(0, most)])
+                    most -= len(chunk)
+                    if most <= 0:
+                        break
+                return self._judged(response.status, response.headers, b"".join(chunks)[:_EXCERPT].decode("utf-8", "replace"))
         except TimeoutError:
-            return Outcome(False, fault=f"no answer within {TIMEOUT_S:.0f} s")
+            return Outcome(LATER, f"no answer within {TIMEOUT_S:.0f} s", cut=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(False, fault=f"{error or type(error).__name__}")
+            return Outcome(LATER, f"{error or type(error).__name__}", cut=True)
+
+    async def _connected(self, *_: object) -> None:
+        self.connections += 1
 
     def _authorization(self) -> dict[str, str]:
-        password = self._password
-        if self._password_file is not None:
-            password = Path(self._password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        target = self._target
+        token = _secret(target.bearer_token, target.bearer_token_file)
+        if token is not None:
+            return {hdrs.AUTHORIZATION: f"Bearer {token}"}
         if self._username is None:
             return {}
+        password = _secret(self._password, target.password_file)
         credentials = base64.b64encode(f"{self._username}:{password or ''}".encode()).decode()
         return {hdrs.AUTHORIZATION: f"Basic {credentials}"}
 
+    def _tls_context(self) -> ssl.SSLContext:
+        """The context of the target's certificates, made anew when one of its files has changed."""
+        target = self._target
+        files = [file for file in (target.tls_ca_file, target.tls_cert_file, target.tls_key_file) if file is not None]
+        changed = tuple(Path(file).stat().st_mtime for file in files)
+        if self._tls is None or self._tls[0] != changed:
+            context = ssl.create_default_context(cafile=target.tls_ca_file)
+            if target.tls_cert_file is not None:
+                context.load_cert_chain(target.tls_cert_file, target.tls_key_file)
+            self._tls = changed, context
+        return self._tls[1]
+
     def _judged(self, status: int, headers: Mapping[str, str], excerpt: str) -> Outcome:
+        return self._verdict(status, headers, excerpt)._replace(status=status, headers=headers)
+
+    def _verdict(self, status: int, headers: Mapping[str, str], excerpt: str) -> Outcome:
         if 200 <= status < 300:
-            return Outcome(True)
+            return Outcome(TAKEN)
         fault = f"answered {status}"
-        if status in _POISON:
-            return Outcome(False, refused=True, fault=f"{fault}: {excerpt!r}")
+        told = next((verdict for words, verdict in _WORDS.items() if words in excerpt), None)
+        if told is not None and status in (*_REFUSALS, 500):
+            return Outcome(told, f"{fault}: {excerpt!r}")
+        if status in _REFUSALS:
+            return Outcome(REFUSED, f"{fault}: {excerpt!r}")
+        if status == 413:
+            return Outcome(TOO_LARGE, f"{fault}: {excerpt!r}")
         if 300 <= status < 400:
             fault += f", a redirect; set the url it points to: {URL(headers.get(hdrs.LOCATION, '')).with_user(None)}"
-        elif status in (401, 403):
-            fault += "; check username, password and headers of the target"
-        elif status == 404:
-            fault += "; the path of the url is usually /api/v1/import/prometheus"
-        return Outcome(False, fault=fault, retry_after_s=self._retry_after_s(headers.get(hdrs.RETRY_AFTER, "")))
+        fault += _ADVICE.get(status, "")
+        retry_after_s = self._retry_after_s(headers.get(hdrs.RETRY_AFTER, ""))
+        return Outcome(SUSPECT if status == 500 else LATER, fault, retry_after_s)
 
     def _retry_after_s(self, text: str) -> float:
         """RFC 9110 section 10.2.3: seconds, or a date; 0 for nonsense."""
@@ -107,3 +192,7 @@ class Delivery:
         except (ValueError, TypeError, OverflowError):
             return 0.0
         return min(max(0.0, delay_s), RETRY_AFTER_MAX_S)
+
+
+def _secret(text: str | None, file: str | None) -> str | None:
+    return Path(file).read_text(encoding="utf-8").rstrip("\r\n") if file is not None else text

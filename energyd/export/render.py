@@ -5,10 +5,10 @@ for both. A line is an escaped prefix, kept for as long as the series lives, and
 when all have changed and 1 ms when a tenth has.
 
 Law: integers are written exactly, as decimals of their unit; a float is written so that reading it gives the same float; no label
-value can break a line. Lines carry no timestamps; `Rendered.timestamped` adds them for receivers that are pushed to.
+value can break a line. Lines carry no timestamps.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -47,11 +47,6 @@ class Rendered(NamedTuple):
     def openmetrics(self) -> bytes:
         """The body of `application/openmetrics-text; version=1.0.0` without its final `# EOF`."""
         return b"".join([part for metric, lines in self.sections for part in (openmetrics_head(metric), lines)])
-
-    def timestamped(self, real_ms: int, wanted: Callable[[str], object]) -> bytes:
-        """The lines of the families whose name is `wanted`, each with the Unix time in milliseconds, without metadata."""
-        lines = b"".join([lines for metric, lines in self.sections if wanted(metric.name)])
-        return lines.replace(b"\n", b" %d\n" % real_ms)  # a newline inside a label value is escaped: each one ends a line
 
 
 class Renderer:

@@ -4,6 +4,7 @@ A file is named after the ordinal of its first sample, so the names alone tell h
 behind a tail that may be torn: it begins a file, and so does a write after one that failed. Raises OSError for what a disk does.
 """
 
+import errno
 import fcntl
 import os
 from bisect import bisect_right
@@ -19,6 +20,7 @@ from energyd.units import NS_PER_S
 SUFFIX: Final = ".spool"
 LOCK: Final = "lock"
 _NAME_DIGITS: Final = 20
+_BLOCK: Final = 4096
 _MODE: Final = 0o640  # like the state file: what a house uses tells when nobody is at home
 _DIR_MODE: Final = 0o750
 
@@ -46,7 +48,7 @@ class Content:
     """The bytes of one file with an index of its rows. Rows that cannot be decoded are as good as not there."""
 
     def __init__(self, path: Path) -> None:
-        self._bytes = path.read_bytes()
+        self._bytes = _read(path)
         self.progress: Record | None = None  # the last
         self.damage: list[Skipped] = []
         self._rows: list[Record] = []
@@ -93,6 +95,24 @@ class Content:
             return self._decoder[1].row(record)
         except DamagedRow:
             return None
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file; blocks that the medium cannot read any more are zeros, so that what lies around them is not lost."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+    blocks = []
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        for offset in range(0, size, _BLOCK):
+            try:
+                blocks.append(os.pread(file.fileno(), _BLOCK, offset))
+            except OSError:
+                blocks.append(bytes(min(_BLOCK, size - offset)))
+    return b"".join(blocks)
 
 
 class Segments:

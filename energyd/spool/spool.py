@@ -10,7 +10,7 @@ is full, read-only or not there is said and counted, and what is rendered meanwh
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -32,7 +32,8 @@ DAMAGED: Final = "damaged"
 UNWRITTEN: Final = "unwritten"
 REFUSED: Final = "refused"
 OUT_OF_ORDER: Final = "out_of_order"
-REASONS: Final = (SPOOL_FULL, TOO_OLD, DAMAGED, UNWRITTEN, REFUSED, OUT_OF_ORDER)
+CLOCK: Final = "clock"
+REASONS: Final = (SPOOL_FULL, TOO_OLD, DAMAGED, UNWRITTEN, REFUSED, OUT_OF_ORDER, CLOCK)
 
 MEMORY_BYTES: Final = 8 << 20
 SEGMENT_BYTES: Final = 4 << 20
@@ -45,7 +46,6 @@ _NS_PER_MS: Final = 1_000_000
 class Limits(NamedTuple):
     max_bytes: int
     max_age_s: float
-    keep_s: float  # how long what was acknowledged can be replayed
     sync: bool = True
     memory_bytes: int = MEMORY_BYTES
 
@@ -97,7 +97,10 @@ class Spool:
         self._trim()
 
     def read(self, lo: int, hi: int, samples_max: int) -> list[Row]:
-        """The rows that begin in [lo, hi), as many as hold `samples_max` and at least one; [] when none of them can be read."""
+        """The rows that begin in [lo, hi), as many as hold `samples_max` and at least one; [] when none of them is there.
+
+        Raises OSError when a file cannot be read now.
+        """
         rows: list[Row] = []
         size = 0
         source = self._in_memory if self._recent and lo >= self._recent[0].first else self._on_disk
@@ -116,14 +119,23 @@ class Spool:
         content = self._content_of(self._segments.reaching(first - 1)[0]) if self._segments.all() else None
         return content.before(first) if content else None
 
-    def acknowledge(self, lo: int, hi: int) -> int:
-        """The receiver has [lo, hi); returns how many samples it has for the first time."""
+    def acknowledge(self, lo: int, hi: int, bad: Mapping[str, int] | None = None) -> None:
+        """The receiver has [lo, hi), but for `bad` samples of it, which are given up by reason."""
         taken, again = self.cursor.acknowledge(lo, hi, self._now_ms())
-        self.delivered += taken - again
+        fresh = taken - again
+        for reason, count in (bad or {}).items():
+            lost = min(count, fresh)
+            self.dropped[reason] += lost
+            fresh -= lost
+        self.delivered += fresh
         self.replayed += again
         self._save_mark()
         self._trim()
-        return taken - again
+
+    def safe(self, until_ms: int) -> None:
+        """What was acknowledged before `until_ms` cannot be lost by the receiver any more."""
+        self.cursor.forget_before(until_ms)
+        self._trim()
 
     def give_up(self, lo: int, hi: int, reason: str) -> int:
         """[lo, hi) will not be delivered; returns how many samples that costs."""
@@ -254,7 +266,6 @@ class Spool:
 
     def _trim(self) -> None:
         """Let go of what nobody wants any more, then of the oldest until the bounds hold."""
-        self.cursor.forget_before(self._now_ms() - round(self._limits.keep_s * 1000))
         floor = self.cursor.floor()
         while self._recent and (self._recent[0].end <= floor or self._recent_bytes > self._limits.memory_bytes):
             row = self._recent.popleft()
@@ -290,15 +301,12 @@ class Spool:
         yield from self._in_memory(lo)
 
     def _content_of(self, segment: Segment) -> Content | None:
-        """What is in the file, None when it cannot be read. The file that was read last is kept; it may have grown since."""
+        """What is in the file, None when somebody has removed it; raises OSError. The file that was read last is kept."""
         if self._content is not None and self._content[0] == segment:
             return self._content[1]
         try:
             self._content = segment, Content(segment.path)
-        except OSError as error:
-            self._complain(
-                f"read {error.errno}", f"{segment.path}: cannot be read ({error.strerror}); its samples count as damaged"
-            )
+        except FileNotFoundError:
             return None
         return self._content[1]
 

@@ -154,6 +154,13 @@ VALUES = {
     "metrics.push.username": "1234",
     "metrics.push.password": "12:34",
     "metrics.push.password_file": "/p",
+    "metrics.push.bearer_token": "1234",
+    "metrics.push.bearer_token_file": "/p",
+    "metrics.push.tls_ca_file": "/p",
+    "metrics.push.tls_cert_file": "/p",
+    "metrics.push.tls_key_file": "/p",
+    "metrics.push.proxy": "http://p/",
+    "metrics.push.labels": '{"X": "1"}',
     "metrics.push.headers": '{"X": "1"}',
     "metrics.push.match": "energyd_.*",
     "metrics.labels": '{"a": "b"}',
@@ -172,6 +179,8 @@ def test_every_key_has_its_variable(load, variable, key):
     text = VALUES.get(key) or value_text(row_of(key))
     context = {"metrics.push.username": {"ENERGYD_METRICS_PUSH_PASSWORD": "x"}}
     context["metrics.push.password"] = context["metrics.push.password_file"] = {"ENERGYD_METRICS_PUSH_USERNAME": "x"}
+    context["metrics.push.tls_cert_file"] = {"ENERGYD_METRICS_PUSH_TLS_KEY_FILE": "/k"}
+    context["metrics.push.tls_key_file"] = {"ENERGYD_METRICS_PUSH_TLS_CERT_FILE": "/c"}
     file = "metrics: {push: {url: http://a/}}" if key.startswith("metrics.push") else ""
     changed = load(file, {variable: text, **context.get(key, {})})
     if key in VALUES:

@@ -130,6 +130,28 @@ MISTAKES = [
         "metrics.push[1].name: 'push' is taken by metrics.push[0]; give each its own name",
     ),
     ("metrics: {push: http://a/}", "metrics.push: must be a list (each item begins with '- '), not a value"),
+    ("metrics: {push: {url: http://a/, protocol: otlp}}", "metrics.push.protocol: must be auto, victoriametrics or remote_write"),
+    (
+        "metrics: {push: {url: http://a/, resolution: 20s}}",
+        "metrics.push.resolution: longer than the interval; make it at most 15s",
+    ),
+    (
+        "metrics: {push: {url: http://a/, bearer_token: a, bearer_token_file: /b}}",
+        "metrics.push: bearer_token and bearer_token_file are both given; keep one",
+    ),
+    (
+        "metrics: {push: {url: http://a/, bearer_token: a, username: b, password: c}}",
+        "metrics.push: a bearer token and a password are both given; keep one",
+    ),
+    (
+        "metrics: {push: {url: http://a/, bearer_token: a, headers: {authorization: b}}}",
+        "metrics.push.headers: Authorization and bearer_token are both given; keep one",
+    ),
+    (
+        "metrics: {push: {url: https://a/, tls_cert_file: /a}}",
+        "metrics.push: tls_cert_file and tls_key_file belong together; give both",
+    ),
+    ("metrics: {push: {url: http://a/, proxy: socks5://s3cret@a/}}", "metrics.push.proxy: must be a URL such as http://proxy:3128"),
     ("metrics: {push: {url: ftp://a/}}", "metrics.push.url: must be a URL that begins with http:// or https://"),
     (
         "metrics: {push: {url: 'http:///x'}}",
@@ -157,14 +179,12 @@ MISTAKES = [
     # what is not built yet is refused, not ignored
     ("metrics: {web_config_file: /etc/web.yml}", "metrics.web_config_file: not available in this version of energyd; remove it"),
     ("metrics: {web_config_file: web.yml}", "metrics.web_config_file: must be an absolute path, not 'web.yml'"),
-    ("metrics: {spool: {max_bytes: 1GiB}}", "metrics.spool.max_bytes: not available in this version of energyd; remove it"),
     (
         "metrics: {spool: {max_bytes: 1.5}}",
         "metrics.spool.max_bytes: must be a size from 1MiB to 1048576GiB: bytes, or a number with",
     ),
     ("metrics: {spool: {max_bytes: 1 potato}}", "metrics.spool.max_bytes: must be a size from 1MiB to 1048576GiB"),
-    ("metrics: {spool: {max_age: 7d}}", "metrics.spool.max_age: not available in this version of energyd; remove it"),
-    ("metrics: {spool: {fsync: batch}}", "metrics.spool.fsync: not available in this version of energyd; remove it"),
+    ("metrics: {spool: {fsync: always}}", "metrics.spool.fsync: must be tick, batch or never, not always"),
     ("metrics: {spool: {fsnyc: batch}}", "metrics.spool.fsnyc: unknown key; did you mean metrics.spool.fsync?"),
     ("groups: [a]", "groups[0]: must be a mapping (key: value), not a value"),
     ("groups: {a: 1}", "groups: must be a list (each item begins with '- '), not a mapping"),

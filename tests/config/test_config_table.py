@@ -57,11 +57,15 @@ def test_the_shipped_configuration_is_exactly_the_defaults(load):
     assert load((ROOT / "conf/energyd.yml").read_text()) == Config()
 
 
+ONE_SECRET = ("    password: ", "    bearer_token")
+"""Examples of which a target can have only one."""
+
+
 def test_the_shipped_configuration_with_every_example_switched_on_is_valid(load):
     text = (ROOT / "conf/energyd.yml").read_text()
     active = re.sub(r"^( *)#((- |  )?[a-z_]+:)", r"\1\2", text, flags=re.MULTILINE)
     assert "\n  - name: linky\n" in active
-    config = load("\n".join(line for line in active.splitlines() if not line.startswith("    password: ")))
+    config = load("\n".join(line for line in active.splitlines() if not line.startswith(ONE_SECRET)))
     assert config.meters == (Meter("linky", "/dev/ttyUSB0", pdl="09876543210123"),)
     assert config.tariffs[0].prices == (("hc", 0.1579), ("hp", 0.2065))
     assert config.metrics.push[0].headers == (("X-Custom-Header", "value"),)
@@ -230,7 +234,8 @@ HOLDERS = {
     "meters[]": ("meter",),
     "tariffs[]": ("tariff",),
     "groups[]": ("rule",),
-    "metrics.push[]": ("target", "push", "settings"),
+    "metrics.push[]": ("target", "push", "settings", "_settings"),
+    "metrics.spool": ("spool",),
 }
 """What the sources call an item of a list."""
 

@@ -1,325 +1,373 @@
-"""Pushing: what goes over the wire, what is tried again, what is given up, and that no secret is told to anyone else."""
+"""Pushing as a whole, into a receiver on loopback: what is sent when, in which order, and what a fault costs."""
 
 import asyncio
-import base64
-import gzip
 import logging
-from collections import deque
+import re
 from collections.abc import Awaitable, Callable
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
+from pushworld import Receiver, lines
 
 from energyd.aggregate.snapshot import Snapshot
-from energyd.config import Push
-from energyd.export import delivery, push
-from energyd.export.delivery import Delivery
-from energyd.export.push import Batch, Pushers, Queue, Target
+from energyd.config import Metrics, Push, Spool
+from energyd.export import gate, target
+from energyd.export.push import Pushers
 from energyd.export.served import Served
 
 LOGGER = logging.getLogger("push-test")
+SERIES = "energyd_processes"  # one sample a tick
 
 
-class Receiver:
-    """An HTTP server that notes every request and answers what `answers` says, 204 when that is used up."""
+class World:
+    """Pushers, a receiver, and a house whose every tick is a millisecond later than the last."""
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.answers: deque[Callable[[], Awaitable[web.Response]] | web.Response] = deque()
-        self.arrived = asyncio.Condition()
-        self.url = ""
+    def __init__(self, directory: Path, clock: Any, snapshot: Snapshot, receiver: Receiver, **push: Any) -> None:
+        self.clock, self.receiver = clock, receiver
+        self._snapshot = snapshot
+        self._spool = push.pop("spool", Spool())
+        self._targets = (
+            Push(
+                "vm",
+                **{"url": receiver.url + push.pop("query", ""), "interval_s": 0.05, "resolution_s": 0.01, "match": SERIES, **push},
+            ),
+        )
+        self._directory = directory
+        self.pushers = self.new_pushers()
+        self.ticks = 0
 
-    async def __aenter__(self) -> "Receiver":
-        app = web.Application()
-        app.router.add_post("/api/v1/import/prometheus", self._receive)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/api/v1/import/prometheus"
-        return self
+    def new_pushers(self) -> Pushers:
+        settings = Metrics(push=self._targets, push_enabled=True, spool=self._spool)
+        return Pushers(settings, self._directory / "state", self._directory / "run", "1.2.3", self.clock, LOGGER)
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+    @property
+    def target(self) -> target.Target:
+        return self.pushers.targets[0]
 
-    async def _receive(self, request: web.Request) -> web.StreamResponse:
-        headers = dict(request.headers)
-        body = await request.read()  # aiohttp has undone the encoding
-        async with self.arrived:
-            self.requests.append((headers, body))
-            self.arrived.notify_all()
-        answer = self.answers.popleft() if self.answers else web.Response(status=204)
-        return answer if isinstance(answer, web.Response) else await answer()
+    def fold(self) -> Snapshot:
+        self.ticks += 1
+        self.clock.now_ns += 60_000_000
+        return self._snapshot._replace(real_ns=self.clock.real_ns(), mono_ns=self.clock.now_ns)
 
-    async def wait_for(self, count: int) -> None:
-        async with self.arrived:
-            await asyncio.wait_for(self.arrived.wait_for(lambda: len(self.requests) >= count), 5)
+    def start(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self.pushers.run(Served(self.fold, HurriedClock(self.clock), "1")))
 
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
-def served_with(snapshot: Snapshot | None, clock: Any) -> Served:
-    return Served(lambda: snapshot and snapshot._replace(real_ns=clock.real_ns()), clock, "1")
+    async def until(self, condition: Callable[[], object], timeout_s: float = 10) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await asyncio.sleep(0.01)
 
-
-def with_target(
-    clock: Any, scenario: Callable[[Target, Receiver, aiohttp.ClientSession], Awaitable[None]], **settings: Any
-) -> Target:
-    """Run `scenario` with one target that points at a receiver."""
-    targets = []
-
-    async def main() -> None:
-        async with Receiver() as receiver, Delivery.session() as session:
-            target = Target(Push("vm", **{"url": receiver.url, **settings}), "1.2.3", clock, LOGGER)
-            targets.append(target)
-            await scenario(target, receiver, session)
-
-    asyncio.run(main())
-    return targets[0]
+    def times(self) -> list[int]:
+        """The milliseconds of every line that the receiver has got, in the order of arrival."""
+        return [int(line.rsplit(" ", 1)[1]) for _, body in self.receiver.requests for line in lines(body)]
 
 
-def test_a_batch_is_gzip_text_with_millisecond_timestamps(snapshot: Snapshot, clock: Any) -> None:
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        target.make_batch(served_with(snapshot, clock))
-        assert await target._send_one(session) == 0.0
-        headers, body = receiver.requests[0]
-        lines = body.decode().removesuffix("\n").split("\n")
+class HurriedClock:
+    """Every look at it finds the last Snapshot too old."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def mono_ns(self) -> int:
+        self._clock.now_ns += 60_000_000
+        return int(self._clock.now_ns)
+
+    def real_ns(self) -> int:
+        return int(self._clock.real_ns())
+
+
+@pytest.fixture
+def play(tmp_path: Path, clock: Any, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a scenario in a world of its own; failures wait 10 ms instead of a second."""
+    monkeypatch.setattr(gate, "BACKOFF_FIRST_S", 0.01)
+    monkeypatch.setattr(gate, "BACKOFF_MAX_S", 0.05)
+
+    def run(scenario: Callable[[World], Awaitable[None]], path: str = "/api/v1/import/prometheus", **push: Any) -> None:
+        async def main() -> None:
+            async with Receiver(path) as receiver:
+                await scenario(World(tmp_path, clock, snapshot, receiver, **push))
+
+        asyncio.run(main())
+
+    return run
+
+
+def test_every_tick_is_sent_with_its_own_milliseconds_in_batches_of_the_interval(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        task = world.start()
+        await world.receiver.wait_for(3)
+        await world.stop(task)
+        headers, body = world.receiver.requests[1]
         assert headers["Content-Encoding"] == "gzip"
         assert headers["User-Agent"] == "energyd/1.2.3"
-        assert "Authorization" not in headers
-        assert f"energyd_processes 321 {clock.real_ns() // 10**6}" in lines
-        assert all(line.endswith(f" {clock.real_ns() // 10**6}") and not line.startswith("#") for line in lines)
-        assert (target.samples, target.batches, target.last_success_ns) == (len(lines), 1, clock.real_ns())
+        assert all(re.fullmatch(r"energyd_processes 321(\.0)? \d{13}", line) for line in lines(body))
+        assert len(lines(body)) > 1
+        times = world.times()
+        assert times == sorted(set(times))
+        assert world.target.spool.delivered == len(times)
 
-    with_target(clock, scenario)
+    play(scenario)
 
 
-def test_headers_basic_auth_and_the_match_filter_are_those_of_the_target(snapshot: Snapshot, clock: Any) -> None:
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        target.make_batch(served_with(snapshot, clock))
-        await target._send_one(session)
-        headers, body = receiver.requests[0]
-        assert headers["X-Scope-OrgID"] == "home"
-        assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "jürg:pass:wörd"
-        names = {line.split("{")[0].split(" ")[0] for line in body.decode().split("\n") if line}
+def test_only_what_matches_is_sent_with_the_labels_of_the_target(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        task = world.start()
+        await world.receiver.wait_for(1)
+        await world.stop(task)
+        names = {line.split("{")[0].split(" ")[0] for line in lines(world.receiver.requests[0][1])}
         assert names == {"energyd_zone_energy_joules_total", "energyd_zone_resets_total"}
+        assert world.receiver.queries[0].getall("extra_label") == ["old=1", "site=attic"]
 
-    with_target(
-        clock, scenario, username="jürg", password="pass:wörd", headers=(("X-Scope-OrgID", "home"),), match="energyd_zone_.*_total"
-    )
-
-
-def test_a_password_file_is_read_for_each_request(snapshot: Snapshot, clock: Any, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        target.make_batch(served_with(snapshot, clock))
-        assert await target._send_one(session) == 1.0
-        for password in ("first", "second"):
-            secret.write_text(password + "\n")
-            target.make_batch(served_with(snapshot, clock))
-            await target._send_one(session)
-        sent = [base64.b64decode(headers["Authorization"].removeprefix("Basic ")) for headers, _ in receiver.requests]
-        assert sent == [b"u:first", b"u:second"]
-
-    assert with_target(clock, scenario, username="u", password_file=str(secret)).failures == 1
+    play(scenario, match="energyd_zone_.*_total", labels=(("site", "attic"),), query="?extra_label=old=1")
 
 
-def test_failures_wait_longer_and_longer_and_retry_after_is_honoured(snapshot: Snapshot, clock: Any) -> None:
-    def at(seconds: float) -> str:
-        from datetime import UTC, datetime
+def test_nothing_is_rendered_by_a_machine_without_a_clock_and_that_is_counted(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        offset_ns, world.clock.real_offset_ns = world.clock.real_offset_ns, 0
+        task = world.start()
+        await world.until(lambda: world.target.spool.dropped["clock"] > 2)
+        assert world.target.spool.cursor.end == 0
+        world.clock.real_offset_ns = offset_ns
+        await world.receiver.wait_for(1)
+        await world.stop(task)
 
-        return format_datetime(datetime.fromtimestamp(clock.real_ns() / 1e9 + seconds, UTC), usegmt=True)
-
-    answers = [
-        (web.Response(status=503), 1.0),
-        (web.Response(status=500), 2.0),
-        (web.Response(status=429, headers={"Retry-After": "30"}), 30.0),
-        (web.Response(status=503, headers={"Retry-After": "1"}), 8.0),
-        (web.Response(status=503, headers={"Retry-After": "nonsense"}), 16.0),
-        (web.Response(status=503, headers={"Retry-After": "99999"}), delivery.RETRY_AFTER_MAX_S),
-        (web.Response(status=503, headers={"Retry-After": at(120)}), 120.0),
-        (web.Response(status=503, headers={"Retry-After": at(-120)}), 60.0),
-        (web.Response(status=401), 60.0),
-        (web.Response(status=404), 60.0),
-    ]
-
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        target.make_batch(served_with(snapshot, clock))
-        for answer, pause_s in answers:
-            receiver.answers.append(answer)
-            assert await target._send_one(session) == pytest.approx(pause_s, abs=1.0 if pause_s == 120 else 0)
-        assert await target._send_one(session) == 0.0
-        assert len({body for _, body in receiver.requests}) == 1  # the same batch, again and again
-        receiver.answers.append(web.Response(status=503))
-        target.make_batch(served_with(snapshot, clock))
-        assert await target._send_one(session) == 1.0
-
-    target = with_target(clock, scenario)
-    assert (target.failures, target.batches, sum(target.dropped.values()), len(target.queue)) == (11, 1, 0, 1)
+    play(scenario)
 
 
-@pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
-def test_a_batch_that_is_refused_for_good_does_not_hold_up_the_next(snapshot: Snapshot, clock: Any, status: int) -> None:
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        for _ in range(2):
-            target.make_batch(served_with(snapshot, clock))
-        receiver.answers.append(web.Response(status=status, text="cannot parse"))
-        assert await target._send_one(session) == 0.0
-        assert await target._send_one(session) == 0.0
+def test_nothing_is_spooled_before_everything_is_replayed(play: Any, snapshot: Snapshot, clock: Any) -> None:
+    async def scenario(world: World) -> None:
+        for served in (lambda: None, lambda: snapshot._replace(ready=False)):
+            await world.target.tick(Served(served, clock, "1"))
+        assert world.target.spool.cursor.end == 0
+        await asyncio.to_thread(world.target.spool.close)
 
-    target = with_target(clock, scenario)
-    assert (target.dropped, target.batches, target.failures) == ({"queue_full": 0, "refused": 1, "clock": 0}, 1, 1)
+    play(scenario)
 
 
-def test_a_redirect_is_not_followed_because_it_would_carry_the_password_elsewhere(
-    snapshot: Snapshot, clock: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        receiver.answers.append(web.Response(status=308, headers={"Location": "http://user:hunter2@elsewhere/x"}))
-        target.make_batch(served_with(snapshot, clock))
-        assert await target._send_one(session) == 1.0
+def test_an_outage_costs_nothing_and_remote_write_gets_its_rows_in_order(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.answers.extend(web.Response(status=503) for _ in range(5))
+        task = world.start()
+        await world.receiver.wait_for(9)
+        await world.stop(task)
+        bodies = [body for _, body in world.receiver.requests]
+        assert len(set(bodies[:2])) == 1, "the same batch again"
+        assert world.target.sender.failures == 5
+        assert world.target.spool.delivered == world.target.spool.cursor.acknowledged[-1].hi
+        assert world.target.spool.cursor.acknowledged[0].lo == 0
 
-    with_target(clock, scenario)
-    assert "http://elsewhere/x" in caplog.text
-    assert "hunter2" not in caplog.text
-
-
-def test_no_answer_within_the_time_limit_is_a_failure(snapshot: Snapshot, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "TIMEOUT_S", 0.05)
-
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        given_up = asyncio.Event()
-
-        async def hang() -> web.Response:
-            await given_up.wait()
-            return web.Response(status=204)
-
-        receiver.answers.append(hang)
-        target.make_batch(served_with(snapshot, clock))
-        assert await target._send_one(session) == 1.0
-        given_up.set()
-
-    assert with_target(clock, scenario).failures == 1
+    play(scenario, path="/api/v1/write")
 
 
-def test_secrets_are_never_logged(snapshot: Snapshot, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+def test_victoriametrics_gets_what_is_fresh_before_what_waits(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("energyd.export.sender.SAMPLES_MAX", 3)
 
-    async def scenario(target: Target, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        target.make_batch(served_with(snapshot, clock))
-        await target._send_one(session)
+    async def scenario(world: World) -> None:
+        world.receiver.answers.extend(web.Response(status=503, headers={"Retry-After": "1"}) for _ in range(1))
+        task = world.start()
+        await world.until(lambda: world.times() and len(world.receiver.requests) > 40, 20)
+        await world.stop(task)
+        times = world.times()[1:]
+        assert times != sorted(times), "two lanes"
+        assert len(set(world.times())) >= world.target.spool.delivered
 
-    settings = {"password": "hunter2", "headers": (("Authorization-Token", "hunter2"),)}
-    for url in ("http://joe:hunter2@127.0.0.1:1/x?token=hunter2", "http://joe:hunter2@no-such-host.invalid/x"):
-        assert with_target(clock, scenario, url=url, **settings).failures == 1
-    assert len(caplog.records) >= 2
-    assert "hunter2" not in caplog.text
-    assert "127.0.0.1" in caplog.text
+    play(scenario)
 
 
-def test_credentials_in_the_url_are_used_when_no_others_are_given(snapshot: Snapshot, clock: Any) -> None:
+def test_failures_wait_longer_and_longer_and_never_less_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        async with Receiver() as receiver, Delivery.session() as session:
-            url = receiver.url.replace("http://", "http://joe:s%20cret@")
-            assert (await Delivery(Push("vm", url), "1", clock).send(session, gzip.compress(b"x 1\n"))).taken
-            sent = receiver.requests[0][0]["Authorization"].removeprefix("Basic ")
-            assert base64.b64decode(sent) == b"joe:s cret"
+        now = [100.0]
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now[0])
+        one = gate.Gate()
+        assert one.wait_s == 0
+        waits = []
+        for retry_after_s in (0, 0, 30, 0, 0, 0, 0, 0):
+            one.failed(retry_after_s)
+            waits.append(one.wait_s)
+        assert waits == [1, 2, 30, 8, 16, 32, 60, 60]
+        assert one.succeeded() == 8
+        assert one.wait_s == 0
 
     asyncio.run(main())
 
 
-def test_a_machine_without_a_clock_waits(snapshot: Snapshot, clock: Any) -> None:
-    target = Target(Push("vm", "http://127.0.0.1:1/"), "1", clock, LOGGER)
-    clock.real_offset_ns = 0
-    target.make_batch(served_with(snapshot, clock))
-    assert (len(target.queue), target.dropped["clock"]) == (0, 1)
-    clock.real_offset_ns = push.PLAUSIBLE_NS
-    clock.now_ns += 60_000_000
-    target.make_batch(served_with(snapshot, clock))
-    assert len(target.queue) == 1
+def test_a_restart_of_energyd_goes_on_where_it_was(play: Any) -> None:
+    """What was acknowledged is not sent again, what was not is."""
+
+    async def scenario(world: World) -> None:
+        task = world.start()
+        await world.receiver.wait_for(2)
+        world.receiver.judge = lambda _body: web.Response(status=503)
+        await world.until(lambda: world.target.sender.failures > 1)
+        await world.stop(task)
+        before = len(world.receiver.requests)
+        first = world.target.spool.cursor
+        world.receiver.judge = lambda _body: None
+        world.pushers = world.new_pushers()
+        assert world.target.spool.cursor.state() == first.state()
+        end = first.end
+        task = world.start()
+        await world.until(lambda: world.target.spool.delivered > end)
+        await world.stop(task)
+        refused = [i for i in range(before) if i > 1]
+        del world.receiver.requests[refused[0] : before]
+        assert world.times() == sorted(set(world.times()))
+        assert world.target.spool.delivered == len(world.times())
+
+    play(scenario, path="/api/v1/import/prometheus")
 
 
-def test_nothing_is_queued_before_everything_is_replayed(snapshot: Snapshot, clock: Any) -> None:
-    target = Target(Push("vm", "http://127.0.0.1:1/"), "1", clock, LOGGER)
-    target.make_batch(served_with(None, clock))
-    target.make_batch(served_with(snapshot._replace(ready=False), clock))
-    assert len(target.queue) == 0
+def test_one_bad_line_is_quarantined_and_the_others_are_delivered(play: Any, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        bad = b'energyd_zone_resets_total{zone="psys"}'
+        world.receiver.judge = lambda body: web.Response(status=400, text="no psys here") if bad in body else None
+        task = world.start()
+        await world.until(lambda: world.target.spool.dropped["refused"] >= 5, 20)
+        await world.stop(task)
+        text = (tmp_path / "state" / "spool" / "vm" / "quarantine.txt").read_text()
+        assert "no psys here" in text
+        assert all(line.startswith(("#", bad.decode())) for line in text.splitlines())
+        rows = world.target.spool.dropped["refused"]
+        assert world.target.spool.delivered >= 3 * rows
+        assert not world.target.spool.dropped["damaged"]
+
+    play(scenario, match="energyd_zone_resets_total")
 
 
-@given(st.lists(st.one_of(st.integers(min_value=1, max_value=60), st.just(0))))
-def test_the_queue_is_first_in_first_out_bounded_and_gives_up_the_oldest(actions: list[int]) -> None:
-    """A positive number appends a batch of that size, 0 takes the oldest and gives it back."""
-    queue, model, serial = Queue(), deque[Batch](), 0
-    bound, push.QUEUE_BYTES_MAX = push.QUEUE_BYTES_MAX, 100
-    try:
-        for size in actions:
-            if size:
-                serial += 1
-                model.append(Batch(b"x" * size, serial))
-                dropped = queue.append(model[-1])
-            elif model:
-                assert queue.take() is model[0]
-                dropped = queue.give_back(model[0])
-            else:
-                continue
-            expected_drops = 0
-            while sum(len(batch.body) for batch in model) > 100 and len(model) > 1:
-                model.popleft()
-                expected_drops += 1
-            assert (dropped, len(queue), queue.filled.is_set()) == (expected_drops, len(model), bool(model))
-    finally:
-        push.QUEUE_BYTES_MAX = bound
-    assert [queue.take() for _ in range(len(queue))] == list(model)
-    assert not queue.filled.is_set()
+def test_a_receiver_that_refuses_everything_loses_nothing(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.judge = lambda _body: web.Response(status=400, text="not here")
+        task = world.start()
+        await world.until(lambda: world.target.sender.failures > 30)
+        assert sum(world.target.spool.dropped.values()) == 0
+        world.receiver.judge = lambda _body: None
+        await world.until(lambda: world.target.spool.delivered > 30)
+        await world.stop(task)
+        assert sum(world.target.spool.dropped.values()) == 0
+
+    play(scenario)
 
 
-def test_batches_that_had_to_give_way_are_counted(snapshot: Snapshot, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "QUEUE_BYTES_MAX", 1)
-    target = Target(Push("vm", "http://127.0.0.1:1/"), "1", clock, LOGGER)
-    for _ in range(3):
-        target.make_batch(served_with(snapshot, clock))
-    assert (len(target.queue), target.dropped["queue_full"]) == (1, 2)
+def test_a_receiver_that_answers_500_for_ever_loses_nothing_and_is_not_flooded(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        task = world.start()
+        await world.receiver.wait_for(2)
+        world.receiver.judge = lambda _body: web.Response(status=500, text="boom")
+        await world.until(lambda: world.target.sender.failures > 20)
+        requests, waited_s = len(world.receiver.requests), 0.3
+        await asyncio.sleep(waited_s)
+        assert len(world.receiver.requests) - requests < 5 * waited_s / 0.05
+        world.receiver.judge = lambda _body: None
+        await world.until(lambda: len(world.target.spool.cursor.pending) < 10)
+        await world.stop(task)
+        assert sum(world.target.spool.dropped.values()) == 0
+
+    play(scenario)
 
 
-def test_pushing_goes_on_at_the_interval_through_an_outage_and_catches_up_in_order(
-    snapshot: Snapshot, clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(push, "BACKOFF_FIRST_S", 0.01)
-
-    def fold() -> Snapshot:
-        clock.now_ns += 1_000_000_000
-        return snapshot._replace(real_ns=clock.real_ns())
-
-    class HurriedClock(type(clock)):  # type: ignore[misc]
-        """Every look at it finds the last Snapshot too old."""
-
-        def mono_ns(self) -> int:
-            clock.now_ns += 60_000_000
-            return int(clock.now_ns)
-
-    async def main() -> None:
-        async with Receiver() as receiver:
-            receiver.answers.extend(web.Response(status=503) for _ in range(3))
-            pushers = Pushers([Push("vm", receiver.url, interval_s=0.02, match="energyd_processes")], "1", clock, LOGGER)
-            served = Served(fold, HurriedClock(), "1", sources=(pushers.families,))
-            task = asyncio.create_task(pushers.run(served))
-            await receiver.wait_for(8)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            times = [int(body.split()[2]) for _, body in receiver.requests]
-            assert times[:4] == [times[0]] * 4
-            assert times[3:] == sorted(set(times[3:]))
-            body = served.body("text")
-            assert body is not None
-            assert b'energyd_push_failures_total{target="vm"} 3\n' in body
-            assert b'energyd_push_dropped_batches_total{target="vm",reason="clock"} 0\n' in body
-
-    asyncio.run(main())
+METRICS = 'vm_app_start_timestamp {start}\nvm_app_uptime_seconds {age}\nvm_rows_invalid_total{{type="prometheus"}} {bad}\n'
 
 
-def test_no_target_means_no_push_families(clock: Any) -> None:
-    assert all(not family.labels for family in Pushers([], "1", clock, LOGGER).families())
+def test_what_a_restarted_receiver_had_acknowledged_of_late_is_sent_again(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.metrics = METRICS.format(start=1, age=1000, bad=0)
+        task = world.start()
+        await world.until(lambda: "receiver_started" in world.target.spool.notes)
+        await world.until(lambda: world.target.spool.delivered > 20)
+        world.receiver.metrics = METRICS.format(start=2, age=0, bad=0)
+        world.receiver.answers.append(web.Response(status=503))  # a failure is a reason to look
+        await world.until(lambda: world.target.restarts.count == 1)
+        await world.until(lambda: world.target.spool.replayed > 20)
+        await world.stop(task)
+        times = world.times()
+        assert len(times) - len(set(times)) >= world.target.spool.replayed
+        assert sum(world.target.spool.dropped.values()) == 0
+
+    play(scenario, spool=Spool(keep_s=3600))
+
+
+def test_a_receiver_without_metrics_counts_as_restarted_when_its_connection_broke(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        async def break_off() -> web.StreamResponse:
+            raise ConnectionResetError
+
+        task = world.start()
+        await world.until(lambda: world.target.spool.delivered > 20)
+        assert world.target.restarts.count == 0
+
+        async def cut() -> web.StreamResponse:
+            for connection in list(world.receiver._runner.server.connections):  # type: ignore[union-attr]
+                connection.transport.abort()  # type: ignore[union-attr]
+            return web.Response()
+
+        world.receiver.answers.append(cut)
+        await world.until(lambda: world.target.restarts.count == 1)
+        await world.until(lambda: world.target.spool.replayed > 10)
+        await world.stop(task)
+
+    play(scenario, spool=Spool(keep_s=3600))
+
+
+def test_rows_that_the_receiver_threw_away_are_told(play: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.metrics = METRICS.format(start=1, age=1000, bad=5)
+        task = world.start()
+        await world.until(lambda: world.target.restarts.thrown_away == 0)
+        world.receiver.metrics = METRICS.format(start=1, age=1000, bad=7)
+        world.receiver.answers.append(web.Response(status=503))
+        await world.until(lambda: world.target.restarts.thrown_away == 2)
+        await world.stop(task)
+
+    play(scenario)
+    assert "2 rows that it acknowledged and did not store" in caplog.text
+
+
+def test_stopping_saves_everything_and_waits_for_no_network(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        async def hang() -> web.StreamResponse:
+            await asyncio.sleep(3600)
+            return web.Response()
+
+        world.receiver.judge = lambda _body: hang
+        task = world.start()
+        await world.receiver.wait_for(1)
+        await world.until(lambda: world.target.spool.cursor.end > 10)
+        begin = asyncio.get_running_loop().time()
+        await world.stop(task)
+        assert asyncio.get_running_loop().time() - begin < 1
+        end = world.target.spool.cursor.end
+        again = world.new_pushers().targets[0].spool
+        assert (again.cursor.end, len(again.cursor.pending)) == (end, end)
+        again.close()
+
+    play(scenario)
+
+
+def test_a_fault_of_ours_ends_pushing_instead_of_hiding(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(world: World) -> None:
+        def broken(*_: Any) -> None:
+            raise KeyError("ours")
+
+        monkeypatch.setattr(world.target, "_append", broken)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await asyncio.wait_for(world.start(), 5)
+        assert caught.group_contains(KeyError) if hasattr(caught, "group_contains") else "ours" in repr(caught.value.exceptions)
+
+    play(scenario)
+
+
+def test_no_target_means_no_push_families(tmp_path: Path, clock: Any) -> None:
+    pushers = Pushers(Metrics(), tmp_path, tmp_path, "1", clock, LOGGER)
+    assert all(not family.labels for family in pushers.families())
+
+
+def test_a_spool_without_receiver_is_mentioned(tmp_path: Path, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "spool" / "gone").mkdir(parents=True)
+    Pushers(Metrics(), tmp_path, tmp_path, "1", clock, LOGGER)
+    assert "gone belongs to no receiver" in caplog.text

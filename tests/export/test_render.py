@@ -143,12 +143,13 @@ def test_constant_labels_are_added_but_never_repeat_a_label_of_the_metric() -> N
     assert lines.splitlines()[-1] == b'energyd_x_joules_total{a="x",site="ho\\"me"} 0.000001'
 
 
-def test_timestamps_are_added_to_every_wanted_line_and_metadata_left_out(snapshot: Snapshot) -> None:
-    rendered = Renderer().render(collect(snapshot, "1"))
-    pushed = rendered.timestamped(1_795_162_354_123, re.compile("energyd_process_energy").match).decode()
-    lines = pushed.removesuffix("\n").split("\n")
-    assert len(lines) == len(snapshot.processes.visible) + 1
-    assert all(line.startswith("energyd_process_energy") and line.endswith(" 1795162354123") for line in lines)
+def test_the_series_behind_the_lines_keep_their_list_of_prefixes_while_they_are_the_same(snapshot: Snapshot) -> None:
+    renderer = Renderer()
+    first = renderer.render(collect(snapshot, "1"))
+    second = renderer.render(collect(snapshot._replace(real_ns=snapshot.real_ns + 1), "1"))
+    assert all(a.prefixes is b.prefixes for a, b in zip(first.series, second.series, strict=True))
+    lines = b"".join([prefix + b"\n" for one in first.series for prefix in one.prefixes])
+    assert lines == b"".join([line.rpartition(b" ")[0] + b" \n" for _, text in first.sections for line in text.splitlines()])
 
 
 def test_labels_of_many_short_lived_series_are_forgotten() -> None:

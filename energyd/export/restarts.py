@@ -1,0 +1,121 @@
+"""Whether the receiver was restarted, and what that has cost: what it acknowledged last it may not have put on its disk.
+
+The receiver's own metrics tell when its process was started. They are looked at when a connection was new, when a failure is over,
+and once in WATCH_S. A receiver that shows none is taken to have been restarted when a connection was refused or broken and the next
+request succeeds. Law: what was acknowledged within `keep` before a restart is sent again, and nothing else; it is kept until the
+receiver has been seen alive `keep` after the acknowledgement.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import aiohttp
+
+from energyd.export import receiver
+from energyd.export.delivery import TAKEN, Delivery, Outcome
+from energyd.service.clock import Clock
+from energyd.spool.spool import Spool
+from energyd.units import NS_PER_S
+
+WATCH_S: Final = 60.0
+SLACK_MS: Final = 1000  # between its clock and ours, and in the age that it tells
+_STARTED: Final = "receiver_started"
+_NS_PER_MS: Final = 1_000_000
+
+
+class Restarts:
+    """The watch over one receiver."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        spool: Spool,
+        keep_s: float,
+        clock: Clock,
+        in_thread: Callable[..., Awaitable[Any]],
+        logger: logging.Logger,
+    ) -> None:
+        self._delivery = delivery
+        self._spool = spool
+        self._keep_ms = round(keep_s * 1000)
+        self._clock = clock
+        self._in_thread = in_thread
+        self._logger = logger
+        self._reason = asyncio.Event()
+        self._connections = 0  # when it was last looked at
+        self._failed = True  # the first success is a reason
+        self._blind = False
+        self._acknowledged_ms = 0
+        self._cut_ms: int | None = None  # the last acknowledgement before a connection failed
+        self._counted: int | None = None
+        self.count = 0
+        self.thrown_away: int | None = None
+
+    def failed(self, outcome: Outcome) -> None:
+        """A request has failed."""
+        self._failed = True
+        if outcome.cut and self._cut_ms is None and self._acknowledged_ms:
+            self._cut_ms = self._acknowledged_ms
+
+    async def succeeded(self) -> None:
+        """The receiver has acknowledged something."""
+        self._acknowledged_ms = self._now_ms()
+        if self._failed or self._connections != self._delivery.connections:
+            self._reason.set()
+        elif self._blind:
+            await self._in_thread(self._spool.safe, self._acknowledged_ms - self._keep_ms)
+
+    async def reason(self) -> None:
+        """Return when it is worth a look."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._reason.wait(), WATCH_S)
+        self._reason.clear()
+
+    async def look(self, session: aiohttp.ClientSession) -> bool:
+        """Look at the receiver's metrics; true when it was restarted, and what it may have lost waits again."""
+        outcome, page = await self._delivery.get(session, receiver.metrics_url(self._delivery.url), receiver.PAGE_BYTES_MAX)
+        self._connections = self._delivery.connections
+        if outcome.verdict != TAKEN and (outcome.cut or outcome.status >= 500):
+            return False  # nothing is known; the next success is a reason again
+        seen = receiver.read(page, outcome.headers, self._clock.real_ns() / NS_PER_S) if outcome.verdict == TAKEN else None
+        self._failed = False
+        self._blind = seen is None
+        cut_ms, self._cut_ms = self._cut_ms, None
+        if seen is None:
+            if cut_ms is None:
+                return False
+            return await self._restarted(cut_ms, "was away and shows no start of its process")
+        known, self._spool.notes[_STARTED] = self._spool.notes.get(_STARTED), seen.started
+        same = known is None or known == seen.started
+        self._count_thrown_away(seen.thrown_away, same)
+        if same:
+            await self._in_thread(self._spool.safe, self._now_ms() - self._keep_ms)
+            return False
+        return await self._restarted(self._now_ms() - round(seen.age_s * 1000) + SLACK_MS, "was restarted")
+
+    async def _restarted(self, at_ms: int, how: str) -> bool:
+        """Replay what was acknowledged last before `at_ms`."""
+        last_ms = max((entry.at_ms for entry in self._spool.cursor.acknowledged if entry.at_ms <= at_ms), default=None)
+        count = 0 if last_ms is None else await self._in_thread(self._spool.replay, last_ms - self._keep_ms, at_ms)
+        self.count += 1
+        self._logger.warning("push: %s %s; %d samples are sent again", self._delivery.place, how, count)
+        return True
+
+    def _count_thrown_away(self, count: int | None, same: bool) -> None:
+        if count is None:
+            return
+        before = count if self._counted is None else self._counted if same else 0
+        new, self._counted = count - before, count
+        self.thrown_away = (self.thrown_away or 0) + max(0, new)
+        if new > 0:
+            self._logger.warning(
+                "push: %s counts %d rows that it acknowledged and did not store, from whomever; its log names them",
+                self._delivery.place,
+                new,
+            )
+
+    def _now_ms(self) -> int:
+        return self._clock.real_ns() // _NS_PER_MS

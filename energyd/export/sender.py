@@ -1,0 +1,150 @@
+"""Batches over the wire: in which protocol, what was counted, and what came of each row.
+
+Remote write is spoken in version 2.0 only to a receiver that has confirmed, in the header that 2.0 prescribes, how many samples of
+a first row it has written: others answer 204 to a body that they do not understand. Law: `deliver` raises nothing for what a
+receiver does, and tells of each row whether it is done with.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+from aiohttp import hdrs
+
+from energyd.config import Push
+from energyd.export import importtext
+from energyd.export.delivery import LATER, OUT_OF_ORDER, REFUSED, SUSPECT, TAKEN, TOO_LARGE, TOO_OLD, Delivery, Outcome
+from energyd.export.remotewrite import Encoded, RemoteWrite
+from energyd.export.sieve import Bad, Sieve
+from energyd.service.clock import Clock
+from energyd.spool.rows import Row
+
+TEXT: Final = "victoriametrics"
+REMOTE_WRITE: Final = "remote_write"
+SAMPLES_MAX: Final = 20_000  # in a request
+SAMPLES_MIN: Final = 100
+SUSPICIONS: Final = 4  # answers of 500 in a row before the batch itself is suspected
+_REMOTE_WRITE_PATHS: Final = ("/write", "/push", "/receive")
+_CONFIRMED: Final = "X-Prometheus-Remote-Write-Samples-Written"
+_TEXT_HEADERS: Final[dict[str, str]] = {hdrs.CONTENT_TYPE: "text/plain; version=0.0.4", hdrs.CONTENT_ENCODING: "gzip"}
+_HEADERS_1_0: Final[dict[str, str]] = {
+    hdrs.CONTENT_TYPE: "application/x-protobuf",
+    hdrs.CONTENT_ENCODING: "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+_HEADERS_2_0: Final[dict[str, str]] = {
+    hdrs.CONTENT_TYPE: "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+    hdrs.CONTENT_ENCODING: "snappy",
+    "X-Prometheus-Remote-Write-Version": "2.0.0",
+}
+
+_NOT_2_0: Final = (REFUSED, TOO_OLD, OUT_OF_ORDER)  # a receiver may also refuse what it does not understand
+InThread = Callable[..., Awaitable[Any]]
+
+
+class Delivered(NamedTuple):
+    """Rows that are done with, each with what was bad in it, and why it is not all of them (None: it is)."""
+
+    done: Sequence[tuple[Row, Sequence[Bad]]]
+    stop: Outcome | None
+
+
+class Sender:
+    """The wire to one receiver. `in_thread(function, *arguments)` runs what takes time elsewhere."""
+
+    def __init__(self, settings: Push, version: str, clock: Clock, in_thread: InThread) -> None:
+        self.protocol = protocol_of(settings)
+        self.delivery = Delivery(settings, version, clock)
+        if self.protocol == TEXT and settings.labels:
+            extra = [("extra_label", f"{name}={value}") for name, value in settings.labels]
+            self.delivery.url = self.delivery.url.update_query([*self.delivery.url.query.items(), *extra])
+        self._in_thread = in_thread
+        self._remote_write = RemoteWrite(settings.labels)
+        self._version: int | None = None  # of remote write, None = the receiver has not been asked
+        self._known: Row | None = None  # one sample that the receiver has taken
+        self._suspicions = 0
+        self.samples_max = SAMPLES_MAX
+        self.doubtful_end = 0  # what ends there may have been taken without our knowing it
+        self.sent = self.markers = self.batches = self.bytes = self.failures = 0
+
+    async def deliver(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Delivered:
+        """Send `rows`; `previous` is the row before them, as far as it is known."""
+        if self.protocol == REMOTE_WRITE and self._version is None:
+            confirmed = await self._ask_version(session, rows[0], previous)
+            if confirmed is not None:
+                return confirmed
+        outcome = await self._send(session, rows, previous)
+        if outcome.verdict == TAKEN:
+            self._taken(rows)
+            return Delivered([(row, ()) for row in rows], None)
+        if outcome.cut:
+            self.doubtful_end = max(self.doubtful_end, rows[-1].end)
+        if outcome.verdict == TOO_LARGE and len(rows) > 1:
+            self.samples_max = max(SAMPLES_MIN, sum(len(row.prefixes) for row in rows) // 2)
+            return Delivered((), None)
+        self._suspicions = self._suspicions + 1 if outcome.verdict == SUSPECT else 0
+        if outcome.verdict == LATER or 0 < self._suspicions < SUSPICIONS:
+            return Delivered((), outcome._replace(verdict=LATER))
+        sieve = Sieve(lambda part, before: self._send(session, part, before), self._known, self.doubtful_end)
+        done, stop, _ = await sieve.run(rows, previous, outcome)
+        self._taken([row for row, bad in done if not bad])
+        return Delivered(done, stop)
+
+    def ask_again(self) -> None:
+        """The receiver is another process now, and may speak another version."""
+        self._version = None
+
+    async def _ask_version(self, session: aiohttp.ClientSession, row: Row, previous: Row | None) -> Delivered | None:
+        """Try 2.0 with one row; what became of it, or None when it is to be sent in 1.0."""
+        encoded: Encoded = await self._in_thread(self._remote_write.encode_2_0, [row], previous)
+        outcome = await self.delivery.send(session, encoded.body, _HEADERS_2_0)
+        if outcome.verdict == TAKEN and outcome.headers.get(_CONFIRMED) == str(encoded.samples + encoded.markers):
+            self._version = 2
+            self._count(encoded)
+            self._taken([row])
+            return Delivered([(row, ())], None)
+        if outcome.verdict == TAKEN or outcome.verdict in _NOT_2_0 or outcome.status == 415:
+            self._version = 1
+            return None
+        self.failures += 1
+        if outcome.cut:
+            self.doubtful_end = max(self.doubtful_end, row.end)
+        return Delivered((), outcome._replace(verdict=LATER))
+
+    async def _send(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Outcome:
+        encode, headers = self._encoding()
+        encoded: Encoded = await self._in_thread(encode, rows, previous)
+        outcome = await self.delivery.send(session, encoded.body, headers)
+        if outcome.status:
+            self.sent += encoded.samples
+        if outcome.verdict == TAKEN:
+            self._count(encoded)
+        else:
+            self.failures += 1
+        return outcome
+
+    def _encoding(self) -> tuple[Callable[..., Encoded], dict[str, str]]:
+        if self.protocol == TEXT:
+            return importtext.encode, _TEXT_HEADERS
+        if self._version == 2:
+            return self._remote_write.encode_2_0, _HEADERS_2_0
+        return self._remote_write.encode, _HEADERS_1_0
+
+    def _count(self, encoded: Encoded) -> None:
+        self.markers += encoded.markers
+        self.batches += 1
+        self.bytes += len(encoded.body)
+
+    def _taken(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._suspicions = 0
+            row = rows[-1]
+            self._known = Row(row.first, row.at_ms, row.prefixes[:1], row.values[:1])
+
+
+def protocol_of(settings: Push) -> str:
+    """What a target speaks; auto goes by the end of the path."""
+    if settings.protocol != "auto":
+        return settings.protocol
+    path = settings.url.partition("?")[0].rstrip("/")
+    return REMOTE_WRITE if path.endswith(_REMOTE_WRITE_PATHS) else TEXT

@@ -1,0 +1,128 @@
+"""What to do with a batch that a receiver refuses: halve it until only what is refused is left, and get the rest delivered.
+
+Rows are halved first, the older half going first, then the series of one row. Law: nothing is given up because a receiver refuses
+everything: before anything is halved, a sample that it has taken before is sent once more, and if that is refused too, the batch
+waits. A row that is too old is too old as a whole; one that is out of order is given up as a whole when each eighth of it is.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from energyd.export.delivery import LATER, OUT_OF_ORDER, TAKEN, TOO_OLD, Outcome
+from energyd.spool.rows import Row
+
+SUSPECTS_MAX: Final = 8
+"""Samples refused one by one, while none was taken and none is known to have been: then it is not the samples' fault."""
+
+_EIGHTHS: Final = 8
+
+Send = Callable[[Sequence[Row], Row | None], Awaitable[Outcome]]
+
+
+class Bad(NamedTuple):
+    """A sample that the receiver will not take, and its words; `series` is its place in the row."""
+
+    row: Row
+    series: int
+    outcome: Outcome
+
+
+class Sifted(NamedTuple):
+    """What became of the rows: a prefix of them is done, each with what was bad in it; `stop` says why it is not all."""
+
+    done: list[tuple[Row, list[Bad]]]
+    stop: Outcome | None
+    requests: int
+
+
+class Sieve:
+    """One batch. `known`: a row of one sample that this receiver has taken before; `doubtful_end`: what ends there or before may
+    have been taken already, though we do not know it, so that "out of order" means that it is there."""
+
+    def __init__(self, send: Send, known: Row | None, doubtful_end: int) -> None:
+        self._send_rows = send
+        self._known = known
+        self._doubtful_end = doubtful_end
+        self._requests = 0
+        self._alive = False
+
+    async def run(self, rows: Sequence[Row], previous: Row | None, first: Outcome) -> Sifted:
+        """Deliver what can be of `rows`, which were refused with `first` when they were sent together."""
+        done: list[tuple[Row, list[Bad]]] = []
+        if first.verdict not in (TOO_OLD, OUT_OF_ORDER) and self._known is not None:
+            known = await self._send([self._known], None)
+            if known.verdict in (TAKEN, OUT_OF_ORDER, TOO_OLD):  # of the last two no receiver speaks that refuses everything
+                self._alive = True
+            else:
+                return Sifted(done, first._replace(verdict=LATER), self._requests)
+        parts: list[tuple[Sequence[Row], Outcome | None]] = [(rows, first)]
+        while parts:
+            part, outcome = parts.pop()
+            outcome = outcome or await self._send(part, previous)
+            if outcome.verdict == LATER:
+                return Sifted(done, outcome, self._requests)
+            if outcome.verdict == TAKEN:
+                self._alive = True
+                done += [(row, []) for row in part]
+            elif len(part) > 1:
+                half = len(part) // 2
+                parts += [(part[half:], None), (part[:half], None)]
+                continue
+            else:
+                bad = await self._row(part[0], outcome)
+                if isinstance(bad, Outcome):
+                    return Sifted(done, bad, self._requests)
+                done.append((part[0], bad))
+            previous = part[-1]
+        return Sifted(done, None, self._requests)
+
+    async def _row(self, row: Row, outcome: Outcome) -> list[Bad] | Outcome:
+        """What is bad in a row that was refused with `outcome`; an Outcome when it must wait."""
+        everything = [Bad(row, i, outcome) for i in range(len(row.prefixes))]
+        if outcome.verdict == TOO_OLD:
+            return everything
+        if outcome.verdict == OUT_OF_ORDER and row.end <= self._doubtful_end:
+            return []
+        parts: list[tuple[range, Outcome | None]] = [(range(len(row.prefixes)), outcome)]
+        if outcome.verdict == OUT_OF_ORDER:
+            parts = await self._eighths(row)
+            if all(part_outcome is not None and part_outcome.verdict == OUT_OF_ORDER for _, part_outcome in parts):
+                return everything
+        return await self._series(row, parts)
+
+    async def _eighths(self, row: Row) -> list[tuple[range, Outcome | None]]:
+        """Each eighth of a row with its outcome, the last part first."""
+        size = -(-len(row.prefixes) // _EIGHTHS)
+        parts: list[tuple[range, Outcome | None]] = []
+        for lo in range(0, len(row.prefixes), size):
+            part = range(lo, min(lo + size, len(row.prefixes)))
+            parts.append((part, await self._send([_some(row, part)], None)))
+        return parts[::-1]
+
+    async def _series(self, row: Row, parts: list[tuple[range, Outcome | None]]) -> list[Bad] | Outcome:
+        bad: list[Bad] = []
+        while parts:
+            part, outcome = parts.pop()
+            outcome = outcome or await self._send([_some(row, part)], None)
+            if outcome.verdict == LATER:
+                return outcome
+            if outcome.verdict == TAKEN:
+                self._alive = True
+            elif len(part) > 1:
+                half = len(part) // 2
+                parts += [(part[half:], None), (part[:half], None)]
+            else:
+                bad.append(Bad(row, part[0], outcome))
+                if not self._alive and len(bad) >= SUSPECTS_MAX and outcome.verdict != OUT_OF_ORDER:
+                    break
+        proven = self._alive or all(sample.outcome.verdict == OUT_OF_ORDER for sample in bad)
+        return bad if proven else bad[-1].outcome._replace(verdict=LATER)
+
+    async def _send(self, rows: Sequence[Row], previous: Row | None) -> Outcome:
+        self._requests += 1
+        return await self._send_rows(rows, previous)
+
+
+def _some(row: Row, part: range) -> Row:
+    """The series `part` of a row; its ordinals mean nothing."""
+    return Row(row.first, row.at_ms, row.prefixes[part.start : part.stop], row.values[part.start : part.stop])

@@ -1,0 +1,290 @@
+"""One request to a receiver: what goes over the wire, what its answer means, and that no secret is told to anyone else."""
+
+import asyncio
+import base64
+import gzip
+import os
+import ssl
+import subprocess
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pushworld import Receiver
+
+from energyd.config import Push
+from energyd.export import delivery
+from energyd.export.delivery import Delivery, Outcome
+
+BODY = gzip.compress(b"x 1\n")
+HEADERS = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
+
+
+def with_delivery(
+    clock: Any, scenario: Callable[[Delivery, Receiver, aiohttp.ClientSession], Awaitable[None]], **settings: Any
+) -> None:
+    """Run `scenario` with a way to a receiver."""
+
+    async def main() -> None:
+        async with Receiver() as receiver:
+            way = Delivery(Push("vm", **{"url": receiver.url, **settings}), "1.2.3", clock)
+            async with way.session() as session:
+                await scenario(way, receiver, session)
+
+    asyncio.run(main())
+
+
+def sent(clock: Any, *answers: web.Response, **settings: Any) -> list[Outcome]:
+    """What comes of one request an answer."""
+    outcomes = []
+
+    async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        for answer in answers:
+            receiver.answers.append(answer)
+            outcomes.append(await way.send(session, BODY, HEADERS))
+
+    with_delivery(clock, scenario, **settings)
+    return outcomes
+
+
+def test_the_request_carries_the_body_and_the_headers_of_the_target(clock: Any) -> None:
+    async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        assert (await way.send(session, BODY, HEADERS)).verdict == "taken"
+        headers, body = receiver.requests[0]
+        assert body == b"x 1\n"
+        assert headers["User-Agent"] == "energyd/1.2.3"
+        assert headers["X-Scope-OrgID"] == "home"
+        assert "Authorization" not in headers
+
+    with_delivery(clock, scenario, headers=(("X-Scope-OrgID", "home"),))
+
+
+def test_basic_authentication_takes_any_text(clock: Any) -> None:
+    async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        await way.send(session, BODY, HEADERS)
+        sent = receiver.requests[0][0]["Authorization"].removeprefix("Basic ")
+        assert base64.b64decode(sent).decode() == "jürg:pass:wörd"
+
+    with_delivery(clock, scenario, username="jürg", password="pass:wörd")
+
+
+def test_credentials_in_the_url_are_used_when_no_others_are_given(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver() as receiver:
+            way = Delivery(Push("vm", receiver.url.replace("http://", "http://joe:s%20cret@")), "1", clock)
+            async with way.session() as session:
+                assert (await way.send(session, BODY, HEADERS)).verdict == "taken"
+            credentials = receiver.requests[0][0]["Authorization"].removeprefix("Basic ")
+            assert base64.b64decode(credentials) == b"joe:s cret"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["password", "bearer_token"])
+def test_a_file_of_a_secret_is_read_for_each_request(clock: Any, tmp_path: Path, kind: str) -> None:
+    secret = tmp_path / "secret"
+
+    async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        assert (await way.send(session, BODY, HEADERS)).verdict == "later"
+        for text in ("first", "second"):
+            secret.write_text(text + "\n")
+            await way.send(session, BODY, HEADERS)
+        sent = [headers["Authorization"] for headers, _ in receiver.requests]
+        if kind == "password":
+            sent = [base64.b64decode(text.removeprefix("Basic ")).decode() for text in sent]
+        assert sent == (["u:first", "u:second"] if kind == "password" else ["Bearer first", "Bearer second"])
+
+    user = {"username": "u"} if kind == "password" else {}
+    with_delivery(clock, scenario, **user, **{f"{kind}_file": str(secret)})
+
+
+VERDICTS = [
+    (200, "", "taken"),
+    (204, "", "taken"),
+    (400, "cannot parse", "refused"),
+    (409, "", "refused"),
+    (422, "", "refused"),
+    (400, "out of bounds", "too_old"),
+    (500, "too old sample", "too_old"),
+    (400, "out of order sample", "out_of_order"),
+    (400, "duplicate sample for timestamp", "out_of_order"),
+    (413, "", "too_large"),
+    (500, "boom", "suspect"),
+    (502, "out of order", "later"),
+    (503, "", "later"),
+    (429, "", "later"),
+    (401, "", "later"),
+    (404, "", "later"),
+    (415, "", "later"),
+]
+
+
+def test_an_answer_means_what_the_specifications_say(clock: Any) -> None:
+    answers = [web.Response(status=status, text=text) for status, text, _ in VERDICTS]
+    assert [(outcome.status, outcome.verdict) for outcome in sent(clock, *answers)] == [
+        (status, verdict) for status, _, verdict in VERDICTS
+    ]
+
+
+def test_retry_after_is_understood_in_seconds_and_as_a_date(clock: Any) -> None:
+    def at(seconds: float) -> str:
+        return format_datetime(datetime.fromtimestamp(clock.real_ns() / 1e9 + seconds, UTC), usegmt=True)
+
+    waits = [("30", 30.0), ("nonsense", 0.0), ("99999", delivery.RETRY_AFTER_MAX_S), (at(120), 120.0), (at(-120), 0.0)]
+    outcomes = sent(clock, *[web.Response(status=503, headers={"Retry-After": text}) for text, _ in waits])
+    assert [outcome.retry_after_s for outcome in outcomes] == [pytest.approx(wait_s, abs=1) for _, wait_s in waits]
+
+
+def test_a_redirect_is_not_followed_because_it_would_carry_the_password_elsewhere(clock: Any) -> None:
+    [outcome] = sent(clock, web.Response(status=308, headers={"Location": "http://user:hunter2@elsewhere/x"}))
+    assert outcome.verdict == "later"
+    assert "http://elsewhere/x" in outcome.fault
+    assert "hunter2" not in outcome.fault
+
+
+def test_no_answer_within_the_time_limit_is_worth_another_try(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT_S", 0.05)
+
+    async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        given_up = asyncio.Event()
+
+        async def hang() -> web.Response:
+            await given_up.wait()
+            return web.Response()
+
+        receiver.answers.append(hang)
+        outcome = await way.send(session, BODY, HEADERS)
+        given_up.set()
+        assert (outcome.verdict, outcome.cut, outcome.fault) == ("later", True, "no answer within 0 s")
+
+    with_delivery(clock, scenario)
+
+
+def test_an_answer_that_drips_for_ever_ends_at_the_time_limit(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT_S", 0.2)
+
+    async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            try:
+                for byte in b"HTTP/1.1 204 No Content\r\n" + b"X: " + b"y" * 1000:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            except OSError:
+                pass
+            writer.close()
+
+        async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            dripped = Delivery(Push("vm", f"http://127.0.0.1:{port}/"), "1", clock)
+            async with dripped.session() as other:
+                assert (await dripped.send(other, BODY, HEADERS)).cut
+            server.close()
+            await asyncio.sleep(0.05)
+
+    with_delivery(clock, scenario)
+
+
+def test_a_host_without_address_and_a_port_without_server_are_worth_another_try(clock: Any) -> None:
+    async def main(url: str) -> Outcome:
+        way = Delivery(Push("vm", url), "1", clock)
+        async with way.session() as session:
+            return await way.send(session, BODY, HEADERS)
+
+    for url in ("http://no-such-host.invalid/x", "http://127.0.0.1:1/x"):
+        outcome = asyncio.run(main(url))
+        assert (outcome.verdict, outcome.cut, outcome.status) == ("later", True, 0)
+
+
+def test_secrets_are_in_no_fault(clock: Any) -> None:
+    async def main(url: str) -> Outcome:
+        settings = {"password": "hunter2", "headers": (("Authorization-Token", "hunter2"),)}
+        way = Delivery(Push("vm", url, **settings), "1", clock)
+        async with way.session() as session:
+            return await way.send(session, BODY, HEADERS)
+
+    for url in ("http://joe:hunter2@127.0.0.1:1/x?token=hunter2", "http://joe:hunter2@no-such-host.invalid/x"):
+        outcome = asyncio.run(main(url))
+        assert outcome.fault
+        assert "hunter2" not in outcome.fault
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, a server of its own name, and a client."""
+    home = tmp_path_factory.mktemp("tls")
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=home, check=True, capture_output=True)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority")
+    (home / "server.cnf").write_text("subjectAltName=IP:127.0.0.1\n")
+    for name, extra in (("server", ("-extfile", "server.cnf")), ("client", ())):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem")
+        openssl("x509", "-req", "-in", f"{name}.csr", *signed, *extra)
+    return home
+
+
+def test_certificates_are_checked_on_both_sides_and_read_again_when_they_change(
+    clock: Any, certificates: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes((certificates / "client.pem").read_bytes())  # no authority of the server's
+
+    async def taken(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
+
+    async def main() -> list[str]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates / "ca.pem"))
+        context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+        context.verify_mode = ssl.CERT_REQUIRED
+        app = web.Application()
+        app.router.add_post("/", taken)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+        own = {"tls_cert_file": str(certificates / "client.pem"), "tls_key_file": str(certificates / "client.key")}
+        ways = [
+            Delivery(Push("a", url, **settings), "1", clock)
+            for settings in ({}, {"tls_ca_file": str(certificates / "ca.pem")}, {"tls_ca_file": str(tmp_path / "ca.pem"), **own})
+        ]
+        async with ways[-1].session() as session:
+            assert (await ways[-1].send(session, BODY, HEADERS)).verdict == "later"
+        results = []
+        for way in (*ways, ways[-1]):
+            async with way.session() as session:
+                results.append((await way.send(session, BODY, HEADERS)).verdict)
+            (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
+            os.utime(tmp_path / "ca.pem", (len(results), len(results)))
+        await runner.cleanup()
+        return results
+
+    assert asyncio.run(main()) == ["later", "later", "taken", "taken"]
+
+
+def test_a_proxy_is_asked_for_the_receivers_address(clock: Any) -> None:
+    async def main() -> None:
+        asked = []
+
+        async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+            writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            way = Delivery(Push("vm", "http://vm.example/write", proxy=f"http://127.0.0.1:{port}"), "1", clock)
+            async with way.session() as session:
+                assert (await way.send(session, BODY, HEADERS)).verdict == "taken"
+            server.close()
+        assert asked == [b"POST http://vm.example/write HTTP/1.1"]
+
+    asyncio.run(main())
