@@ -7,7 +7,7 @@ import pytest
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import served as served_module
-from energyd.export.catalogue import PUSH_QUEUE
+from energyd.export.pushmetrics import BACKLOG
 from energyd.export.encoding import GZIP, IDENTITY
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS, TEXT
@@ -91,7 +91,7 @@ def test_nothing_is_served_before_the_first_snapshot_and_before_it_is_ready(snap
 
 def test_families_of_the_exporter_and_a_tail_are_part_of_the_exposition(snapshot: Snapshot, clock: Any) -> None:
     def source() -> list[Family]:
-        return [Family(PUSH_QUEUE, [("vm",)], [3])]
+        return [Family(BACKLOG, [("vm",)], [3])]
 
     served = Served(
         Aggregator(snapshot, clock).fold, clock, "1", (("site", "x"),), (source,), lambda name: f"tail_{name} 1\n".encode()
@@ -99,6 +99,6 @@ def test_families_of_the_exporter_and_a_tail_are_part_of_the_exposition(snapshot
     text, openmetrics = served.body(TEXT), served.body(OPENMETRICS)
     assert text is not None
     assert openmetrics is not None
-    assert b'energyd_push_queue_batches{target="vm",site="x"} 3\n' in text
+    assert b'energyd_push_backlog_samples{target="vm",site="x"} 3\n' in text
     assert text.endswith(b"\ntail_text 1\n")
     assert openmetrics.endswith(b"\ntail_openmetrics 1\n# EOF\n")
