@@ -10,7 +10,10 @@ from typing import Any, Final, NamedTuple
 from energyd.ledger.days import Days
 
 TOLERANCE_S: Final = 120  # a reading this late still stands for the begin of an hour: an overload hides the registers for 60 s
-REPLAY_S: Final = 120  # readings come again after a crash, as far as the rings reach; what is older still is a clock set back
+LATE_S: Final = 120  # readings older than the last by more than this come from a clock that was set back
+REPLAY_S: Final = (
+    86400  # but after a restart the rings tell again what is in the ledger, a day of it if a simulated clock runs fast
+)
 
 HOUR: Final = 1
 DAY: Final = 2
@@ -49,7 +52,8 @@ class Scribe:
         self._latest: Reading | None = None
         self._marked_s = 0
         self._boundary_s = 0
-        self.behind = 0  # readings that were older than the last one by more than a replay explains
+        self._resumed = False  # the last reading was taken from the ledger
+        self.behind = 0  # readings that were left out because a clock was set back
 
     @property
     def latest(self) -> Reading | None:
@@ -64,8 +68,9 @@ class Scribe:
         if before is None or before.mode != reading.mode:
             return self._begin(reading)
         if reading.read_s < before.read_s:
-            self.behind += before.read_s - reading.read_s > REPLAY_S
+            self.behind += before.read_s - reading.read_s > (REPLAY_S if self._resumed else LATE_S)
             return []
+        self._resumed = False
         passed = reading.read_s >= self._boundary_s
         last_s = self._days.boundary_until(reading.read_s) if passed else 0
         met = passed and reading.read_s - last_s <= TOLERANCE_S
@@ -119,5 +124,6 @@ class Scribe:
         """Take up from the last mark in the ledger where that is newer than what was saved."""
         self._marked_s = max(self._marked_s, mark.at_s)
         if self._latest is None or mark.read_s > self._latest.read_s:
+            self._resumed = True
             self._latest = Reading(mark.read_s, mark.mode, mark.tariff, dict(mark.registers))
             self._boundary_s = self._days.boundary_after(max(mark.read_s, mark.at_s))
