@@ -141,7 +141,7 @@ class Config(NamedTuple):
     groups: tuple[GroupRule, ...] = ()
     tariffs: tuple[Tariff, ...] = ()
     units: tuple[Any, ...] = ()
-    compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata")
+    compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata", "scaphandre")
     log: Log = Log()
     # derived by `energyd run`, not settable in the file
     powercap_root: str = "/sys/class/powercap"

@@ -429,7 +429,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("units", Reserved(Mappings()), "Further units of energy."),
     Setting(
         "compatibility",
-        Choices(("linky_exporter", "myelectricaldata")),
+        Choices(("linky_exporter", "myelectricaldata", "scaphandre")),
         "Metric families of other programs that are served as well, under the names that those gave them.",
     ),
 )

@@ -20,7 +20,7 @@ from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
-from energyd.export import ledgermetrics, linkymetrics, myelectricaldata
+from energyd.export import ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
@@ -130,8 +130,10 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Ser
     views = [ledgermetrics.families]
     if linkymetrics.NAME in settings.compatibility:
         views.append(linkymetrics.LinkyExporter(metrics.linky_exporter_name).families)
-    if "myelectricaldata" in settings.compatibility:
+    if myelectricaldata.NAME in settings.compatibility:
         views.append(myelectricaldata.Families(http.answered))
+    if scaphmetrics.NAME in settings.compatibility:
+        views.append(scaphmetrics.Scaphandre(settings.procfs_root, page_bytes=os.sysconf("SC_PAGE_SIZE")).families)
     served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=sources, views=views, tail=http.exposition)
     served.publish(aggregator.refresh())
     pushing = asyncio.create_task(pushers.run(served))

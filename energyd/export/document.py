@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from energyd.export import linkymetrics, myelectricaldata
+from energyd.export import linkymetrics, myelectricaldata, scaphmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import Metric
 
-COMPATIBILITY: Final = {linkymetrics.NAME: linkymetrics.METRICS, myelectricaldata.NAME: myelectricaldata.METRICS}
+COMPATIBILITY: Final = {module.NAME: module.METRICS for module in (linkymetrics, myelectricaldata, scaphmetrics)}
 """The families of other programs by the value of `compatibility` that switches them on."""
 
 _HEAD = """\

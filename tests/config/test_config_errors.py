@@ -232,7 +232,7 @@ MISTAKES = [
         "tariffs[1].name: 'a' is taken by tariffs[0]; give each its own name",
     ),
     ("units: [{name: a}]", "units: not available in this version of energyd; remove it"),
-    ("compatibility: [kepler]", "compatibility: must be linky_exporter or myelectricaldata, not kepler"),
+    ("compatibility: [kepler]", "compatibility: must be linky_exporter, myelectricaldata or scaphandre, not kepler"),
     # YAML itself
     ("- a", "energyd.yml:1: must be a mapping of sections such as 'metrics:', not a list or a single value"),
     ("metrics", "energyd.yml:1: must be a mapping of sections such as 'metrics:', not a list or a single value"),
