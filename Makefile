@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check $(addprefix --
 GENERATE := $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-system lint docs golden bench deb clean
+.PHONY: help run test test-system soak lint docs golden bench deb clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(VENV)/.tests ## run the whole test suite
 
 test-system: $(VENV)/.tests ## install the package in a Debian 12 and a Debian 13 that are booted for it (root)
 	$(BIN)/pytest -m system tests/system $(ARGS)
+
+soak: $(VENV)/.tests ## the long runs, of which `make test` has the short forms
+	SOAK_SECONDS=300 $(BIN)/pytest tests/e2e/test_e2e_wraps.py $(ARGS)
 
 lint: $(VENV)/.tests ## ruff, mypy, and whether generated files are up to date
 	$(BIN)/ruff check .
