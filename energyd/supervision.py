@@ -69,6 +69,7 @@ class Wakeup:
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         asyncore.socket_map[self._reader.fileno()] = self
+        self._writer.send(b"\0")  # supervisord starts programs after its first poll, which would last a second
 
     def readable(self) -> bool:
         return True
