@@ -65,6 +65,9 @@ class Aggregator:
             grouper=Grouper(settings.groups, names),
             dram=settings.energy.dram,
         )
+        host = host_meter(settings)
+        if host is not None:
+            self.engine.take_for_host(host.name, "simulated" if host.simulated else "meter")
         saved, windows = self._load(TOTALS), self._load(WINDOWS)
         cursors = saved["cursors"] if saved.get("boot_id") == self._boot_id else {}
         if saved and self.engine.restore(saved["engine"], saved["boot_id"] == self._boot_id):
@@ -114,6 +117,14 @@ def meter_book(meter: Meter, settings: Config) -> MeterBook:
         return MeterBook(meter.name, "simulated", link_timeout_s=meter.link_timeout_s)
     scaled = ScaledClock(*settings.clock)
     return MeterBook(meter.name, "simulated", scaled.at, link_timeout_s=meter.link_timeout_s)
+
+
+def host_meter(settings: Config) -> Meter | None:
+    """The meter whose power is the host's, where the configuration says so; never one whose time runs faster than ours."""
+    if "meter" not in settings.energy.sources:
+        return None
+    candidates = (meter for meter in settings.meters if meter.role == "house")
+    return next((meter for meter in candidates if not meter.simulated or settings.clock.rate == 1), None)
 
 
 def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:

@@ -77,7 +77,8 @@ class RaplReader:
                     self.numbers[zone.name], CLOCK.mono_ns(), (zone.read_errno or errno.ENODEV, 0, 0, 0), status=FAILED
                 )
             self.logger.info("%s by %s: %s", zone.name, zone.device, zone.dropped or ("read" if zone.used else "unreadable"))
-        for sentence in explain(self.sensor.zones, self.config.powercap_root, self.config.procfs_root):
+        host = "meter" not in self.config.energy.sources
+        for sentence in explain(self.sensor.zones, self.config.powercap_root, self.config.procfs_root, host=host):
             self.reporter.fault(sentence, sentence)
 
     def tick(self, missed: int) -> None:

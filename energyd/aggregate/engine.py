@@ -7,6 +7,7 @@ changes a total or a share, and a replay of the rings after a crash arrives at t
 
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from energyd.aggregate.usage import UsageBook
 from energyd.aggregate.weights import CPU_TIME, weigh
 from energyd.aggregate.windows import PowerWindows
 from energyd.aggregate.zones import ZoneBook
-from energyd.aggregate.zonetotals import POWER_WINDOW_NS, STALL_NS, ZoneTotals
+from energyd.aggregate.zonetotals import POWER_WINDOW_NS, ZoneTotals
 from energyd.groups.grouper import Grouper
 
 Records = npt.NDArray[Any]
@@ -58,6 +59,10 @@ class Engine:
         self._waiting: deque[Interval] = deque()
         self._windows = PowerWindows()
 
+    def take_for_host(self, meter: str, source: str) -> None:
+        """What this meter shows is the host's power; its clock must be the machine's."""
+        self.meters[meter].on_power = partial(self.zones.meter_power, meter, source)
+
     def feed_energy(self, records: Records) -> None:
         self.zones.fold(records)
 
@@ -75,8 +80,8 @@ class Engine:
             self.attribute()
 
     def _is_covered(self, interval: Interval) -> bool:
-        stalled = self.zones.swept_until_ns >= interval.end_ns + STALL_NS
-        return all(zone.timeline.frontier_ns >= interval.end_ns or stalled for zone in self.zones.attributable())
+        waited_ns = self.zones.swept_until_ns - interval.end_ns
+        return all(zone.covers(interval.end_ns) or waited_ns >= zone.stall_ns for zone in self.zones.attributable())
 
     def _settle(self, interval: Interval) -> None:
         processes_uj = np.zeros(len(interval.slots), np.int64)
@@ -147,7 +152,7 @@ class Engine:
         return Host(
             energy_uj=self.zones.host_uj,
             power_w=sum(powers) if powers else None,
-            source=additive[0].source if additive else "",
+            source=next((zone.source for zone in additive if zone.power_w is not None), additive[0].source if additive else ""),
             cpu_ns=tuple(self.usage.modes_ns.items()),
             busy_cpu_ns=self.usage.control_ns,
             exited_cpu_ns=self.usage.exited_ns,

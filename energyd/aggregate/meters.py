@@ -49,6 +49,7 @@ class MeterBook:
         self.name = name
         self._link_timeout_ns = round(link_timeout_s * NS_PER_S)
         self.on_frame: Callable[[Frame], None] = lambda _frame: None
+        self.on_power: Callable[[int, int], None] = lambda _power_va, _mono_ns: None
         self._frames = FrameBook()
         self._source = source
         self._to_meter_ns = to_meter_ns
@@ -123,6 +124,7 @@ class MeterBook:
         self._frames.quantity(label, value, horodate_s)
         if label in HOUSE_POWER:
             self._hold(mono_ns // NS_PER_S, value)
+            self.on_power(value, mono_ns)
 
     def _text(self, label: str, text: str, mono_ns: int) -> None:
         self._texts[label] = text

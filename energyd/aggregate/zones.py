@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from energyd import samples
-from energyd.aggregate.zonetotals import STALL_NS, ZoneTotals
+from energyd.aggregate.zonetotals import METER, ZoneTotals
 from energyd.units import NS_PER_S, UJ_PER_J
+
+UW_PER_W = 1_000_000
+_METER_KIND = samples.VOID  # no label has this number
 
 
 class ZoneBook:
@@ -66,6 +69,13 @@ class ZoneBook:
             else:
                 zone.sample(energy_uj, status, mono_ns, suspended_of.get(batch, 0))
 
+    def meter_power(self, meter: str, source: str, power_va: int, mono_ns: int) -> None:
+        """A meter is the host: what it shows is taken for a power, though volt-amperes are never less than watts."""
+        name = f"{METER}/{meter}"
+        zone = self.zones.setdefault(name, ZoneTotals(name))
+        zone.describe(_METER_KIND, {"domain": METER, "source": source, "baseline": meter, "additive": True})
+        zone.sample(power_va * UW_PER_W, samples.POWER, mono_ns, 0)
+
     def attributable(self) -> list[ZoneTotals]:
         """The additive zones that count now, in the order of their names: together they are the host."""
         return [zone for _, zone in sorted(self.zones.items()) if zone.additive and zone.awake]
@@ -80,7 +90,7 @@ class ZoneBook:
 
     def seconds(self) -> Iterator[tuple[int, float]]:
         """(second, mean watts of the additive zones in it) for every whole second that has been sampled."""
-        zones = [zone for zone in self.attributable() if zone.timeline.frontier_ns + STALL_NS > self.swept_until_ns]
+        zones = [zone for zone in self.attributable() if zone.timeline.frontier_ns + zone.stall_ns > self.swept_until_ns]
         if not zones:
             return
         until = min(zone.timeline.frontier_ns for zone in zones) // NS_PER_S

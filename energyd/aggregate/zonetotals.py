@@ -15,6 +15,9 @@ from energyd.units import NS_PER_S
 
 POWER_WINDOW_NS: Final = NS_PER_S
 STALL_NS: Final = 2 * NS_PER_S  # a zone that misses sweeps for this long no longer holds up the attribution of the others
+GONE_NS: Final = 60 * NS_PER_S  # after this long it is not waited for at all: it was pulled out, or is read no more
+METER: Final = "meter"
+METER_STALL_NS: Final = 12 * NS_PER_S  # frames take up to 2 s and may be bad; the link is given up after 10 s (54E 9.4)
 
 
 class ZoneTotals:
@@ -53,9 +56,19 @@ class ZoneTotals:
         """Times that a new baseline was needed."""
         return self.counter.resets + self.integral.gaps
 
+    @property
+    def stall_ns(self) -> int:
+        """How long a silence of the zone is waited for."""
+        return METER_STALL_NS if self.domain == METER else STALL_NS
+
+    def covers(self, mono_ns: int) -> bool:
+        """Has all been said about the time until `mono_ns`? Nothing more is expected of a zone that has long been silent."""
+        frontier_ns = self.timeline.frontier_ns
+        return frontier_ns >= mono_ns or mono_ns - frontier_ns > GONE_NS
+
     def power_w(self, swept_until_ns: int) -> float | None:
         """Over the last second of samples; None with fewer than two, and when the zone has fallen silent since."""
-        if not self.awake or self.timeline.frontier_ns + STALL_NS < swept_until_ns:
+        if not self.awake or self.timeline.frontier_ns + self.stall_ns < swept_until_ns:
             return None
         return self.timeline.power_w(POWER_WINDOW_NS)
 

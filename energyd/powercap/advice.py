@@ -77,13 +77,14 @@ def _cause(root: str, procfs_root: str) -> str:
     )
 
 
-def explain(zones: Sequence[Zone], root: str, procfs_root: str) -> list[str]:
+def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = True) -> list[str]:
     """One sentence for each thing that is amiss with what was found; [] when every zone can be read and understood.
 
-    `root` is the powercap tree. Whether another source is the host, and RAPL is not missed, the zones say themselves.
+    `root` is the powercap tree. Whether another source is the host, and RAPL is not missed, the zones say themselves; `host` is
+    False where none of them is meant to be.
     """
     sentences = []
-    if not any(zone.source == "rapl" or zone.additive for zone in zones):
+    if host and not any(zone.source == "rapl" or zone.additive for zone in zones):
         sentences.append(explain_absence(root, procfs_root))
     causes: dict[tuple[str, bool, int], list[Zone]] = {}
     for zone in zones:

@@ -8,9 +8,11 @@ from batches import Batches
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energyd import samples
+from energyd import samples, ticfields
 from energyd.aggregate.counters import PowerIntegral
 from energyd.aggregate.engine import Engine
+from energyd.aggregate.meters import MeterBook
+from energyd.aggregate.zonetotals import ZoneTotals
 from energyd.units import NS_PER_S, UJ_PER_J
 
 RANGE_UJ = 262_143_328_850
@@ -191,6 +193,18 @@ def test_a_zone_that_has_fallen_silent_shows_no_power():
     assert reader.zone("package-1").power_w is not None
 
 
+def test_a_zone_that_is_read_no_more_does_not_hold_up_the_others_for_ever():
+    """It was additive when the state was saved; then the configuration changed, or it was pulled out."""
+    zone = ZoneTotals("BAT0")
+    zone.describe(1, {"additive": True})
+    zone.sample(5, samples.POWER, 10 * NS_PER_S, 0)
+
+    assert zone.covers(10 * NS_PER_S)
+    assert not zone.covers(11 * NS_PER_S)
+    assert not zone.covers(70 * NS_PER_S)
+    assert zone.covers(71 * NS_PER_S)
+
+
 def test_a_power_is_integrated_over_measured_time():
     reader = Reader()
     shunt = reader.label("ina219/power1", source="hwmon")
@@ -230,3 +244,38 @@ def test_after_a_reboot_an_integral_has_no_last_power():
     again.restore(integral.state(), same_boot=False)
 
     assert again.advance(5_000_000, 2 * NS_PER_S, 0) == 0
+
+
+class TestMeterAsHost:
+    """`energy.sources: [meter, ...]`: the readers' zones are shown beside it."""
+
+    def make(self):
+        reader = Reader(Engine(top=1, proportional_idle=False, meters=[MeterBook("linky", "meter")]))
+        reader.engine.take_for_host("linky", "meter")
+        return reader, reader.label(additive=False), Batches(samples.TIC)
+
+    def frame(self, reader, tic, power_va):
+        tic.add(ticfields.BY_LABEL["standard", "SINSTS"].id, reader.now_ns, (power_va, 0, b""), samples.LAST)
+        reader.engine.meters["linky"].fold(tic.take())
+
+    def test_its_power_is_integrated_and_labelled_as_the_meters(self):
+        reader, package, tic = self.make()
+        for step in range(5):
+            reader.sweep({package: 10.0 + step}, after_s=1.5)
+            self.frame(reader, tic, 400)
+
+        zone, host = reader.zone("meter/linky"), reader.shot().host
+        assert (zone.source, zone.additive, zone.energy_uj) == ("meter", True, 400 * 6 * UJ_PER_J)
+        assert (host.energy_uj, host.power_w, host.source) == (2400 * UJ_PER_J, pytest.approx(400), "meter")
+        assert reader.zone().additive is False
+
+    def test_between_two_frames_its_power_stands(self):
+        reader, package, tic = self.make()
+        for _ in range(2):
+            reader.sweep({package: 10.0}, after_s=1.5)
+            self.frame(reader, tic, 400)
+        reader.sweep({package: 11.0}, after_s=8)
+        assert reader.shot().host.power_w == pytest.approx(400)
+
+        reader.sweep({package: 12.0}, after_s=5)
+        assert reader.shot().host.power_w is None, "the link is down"

@@ -93,6 +93,10 @@ def test_no_zones_at_all_are_explained(tmp_path):
     assert len(explain([], str(tmp_path), "/proc")) == 1
 
 
+def test_where_a_meter_is_the_host_nothing_is_missed(tmp_path):
+    assert explain([], str(tmp_path), "/proc", host=False) == []
+
+
 def test_a_denied_counter_comes_with_the_commands_that_open_it(tree):
     root = str(
         tree(
