@@ -19,8 +19,8 @@ from energyd.units import NS_PER_S
 
 VERIFIED_GROUPS: Final = 3
 LINK_LOST_S: Final = 10.0
-GATHER_S: Final = 0.025
-"""Bytes are fetched this long after the last ones: one wake-up for a group at 9600 baud, and a sample 25 ms late at most."""
+GATHER_S: Final = 0.04
+"""Bytes are fetched this long after the last ones: one wake-up for two groups at 9600 baud, and a sample 40 ms late at most."""
 BACK_OFF_S: Final = (0.5, 10.0)
 
 _LISTEN_S: Final = {1200: 3.0, 2400: 2.0}

@@ -53,13 +53,20 @@ def open_port(device: str) -> Port:
 
 
 def _read_descriptor(descriptor: int) -> bytes:
-    ready, _, _ = select.select([descriptor], [], [], WAIT_S)
-    if not ready:
-        return b""
-    data = os.read(descriptor, _CHUNK)
-    if not data:
-        raise OSError(errno.EIO, "disconnected")
+    """What a descriptor that does not block has, waiting for it if need be. Only one that is ready and has nothing has ended."""
+    data = _read_now(descriptor)
+    if not data and select.select([descriptor], [], [], WAIT_S)[0]:
+        data = _read_now(descriptor)
+        if not data:
+            raise OSError(errno.EIO, "disconnected")
     return data
+
+
+def _read_now(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return b""
 
 
 class TtyPort:
