@@ -94,7 +94,8 @@ def _value(group: Group) -> float | str:
         return f"{group.value:0{_WIDTHS[group.field.label]}X}"
     if group.field.unit in _DECIMALS:
         decimals, _ = _DECIMALS[group.field.unit]
-        return round(group.value / 10**decimals, decimals)
+        value: float = round(group.value / 10**decimals, decimals)
+        return value
     return group.value if group.field.unit or group.field.role == QUANTITY else group.text.decode("ascii")
 
 
