@@ -21,7 +21,7 @@ TARIFF: Final = 4
 REGISTER: Final = 8  # a register was heard for the first time
 GAP_BEGIN: Final = 16
 GAP_END: Final = 32
-RESTART: Final = 64  # nothing is known of the energy before this mark: the first one, or another mode
+RESTART: Final = 64  # nothing is known of the energy before this mark: the first one, another mode or another contract
 
 
 class Reading(NamedTuple):
@@ -65,11 +65,11 @@ class Scribe:
         before = self._latest
         if not reading.registers:
             return []
-        if before is None or before.mode != reading.mode:
-            return self._begin(reading)
-        if reading.read_s < before.read_s:
+        if before is not None and reading.read_s < before.read_s:
             self.behind += before.read_s - reading.read_s > (REPLAY_S if self._resumed else LATE_S)
             return []
+        if before is None or before.mode != reading.mode or before.registers.keys().isdisjoint(reading.registers):
+            return self._begin(reading)
         self._resumed = False
         passed = reading.read_s >= self._boundary_s
         last_s = self._days.boundary_until(reading.read_s) if passed else 0

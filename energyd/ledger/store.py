@@ -276,9 +276,9 @@ class Store:
         return {register: Value(energy_wh, counted_wh) for register, energy_wh, counted_wh in rows}
 
     def restarts(self, meter: int, after_s: int, until_s: int) -> int:
-        """How many marks between two instants, both left out, know nothing of what was before them."""
+        """How many marks after an instant until another, that included, know nothing of what was before them."""
         count = self._db.execute(
-            "SELECT count(*) FROM mark WHERE meter = ? AND at_s > ? AND at_s < ? AND why & ?", (meter, after_s, until_s, RESTART)
+            "SELECT count(*) FROM mark WHERE meter = ? AND at_s > ? AND at_s <= ? AND why & ?", (meter, after_s, until_s, RESTART)
         ).fetchone()[0]
         assert isinstance(count, int), "BUG: a count that is no number"
         return count

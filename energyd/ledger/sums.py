@@ -110,7 +110,11 @@ class Ledgered:
         registers = {register: counted - before.counted_wh.get(register, 0) for register, counted in after.counted_wh.items()}
         complete = before.exact and after.exact and not self._store.restarts(meter, begin_s, end_s)
         since_s = begin_s if before.known else max(first_s, before.gap_end_s, begin_s)
-        until_s = end_s if after.known else last_s
+        if last.at_s == end_s and last.why & RESTART:  # it says what follows, not what was before
+            earlier, _ = self._store.around(meter, end_s - 1)
+            until_s = earlier.at_s if earlier is not None else end_s
+        else:
+            until_s = end_s if after.known else last_s
         return Sum(
             begin_s, end_s, registers, complete, self._estimated(meter, before, after, begin_s, end_s), since_s, until_s, origin
         )

@@ -125,6 +125,14 @@ def test_another_mode_begins_anew_and_keeps_the_last_reading_of_the_old_one():
     assert meter.marks[-1].registers == {"EASF01": 1}
 
 
+def test_another_contract_says_other_registers_and_begins_anew():
+    """What was used between the last reading of the old registers and the first of the new ones is in neither."""
+    meter = Meter()
+    meter.at(MIDNIGHT - 100, MIDNIGHT - 60, HCHC=5, HCHP=7)
+    assert meter.at(MIDNIGHT, BBRHCJB=5, BBRHPJB=7) == [(MIDNIGHT - 60, scribe.GAP_BEGIN), (MIDNIGHT, scribe.RESTART)]
+    assert meter.marks[-1].registers == {"BBRHCJB": 5, "BBRHPJB": 7}
+
+
 def test_closing_marks_the_last_reading_once():
     meter = Meter()
     meter.at(MIDNIGHT + 100, MIDNIGHT + 200)
