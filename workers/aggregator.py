@@ -20,7 +20,7 @@ from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
-from energyd.export import ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
+from energyd.export import efficiencymetrics, ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
 from energyd.export.guests import Guests
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
@@ -143,7 +143,7 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Ser
     metrics, http = settings.metrics, HttpMetrics(CLOCK)
     pushers = Pushers(metrics, Path(settings.state_dir), Path(settings.run_dir), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
-    views = [ledgermetrics.families]
+    views = [ledgermetrics.families, efficiencymetrics.families]
     if linkymetrics.NAME in settings.compatibility:
         views.append(linkymetrics.LinkyExporter(metrics.linky_exporter_name).families)
     if myelectricaldata.NAME in settings.compatibility:
