@@ -29,8 +29,7 @@ def build(tree: Node) -> Loaded:
     values = _values("", "", _entries(tree, "the configuration"))
     config = Config(**values)
     _check_sources(config.energy, tree)
-    if config.powercap_root == Config().powercap_root:
-        config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
+    config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
     return Loaded(config, tuple(_warnings(config, tree)))
 
 

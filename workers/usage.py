@@ -24,7 +24,7 @@ from energyd.service.notify import notify
 from energyd.service.stop import Stop
 from energyd.units import NS_PER_S
 
-HOST_RECORDS = len(CPU_MODES) + len(MEMORY_FIELDS) + len(COUNTERS[USAGE.name]) + 2
+HOST_RECORDS = len(CPU_MODES) + len(MEMORY_FIELDS) + 2
 
 
 class UsageReader:
@@ -67,9 +67,7 @@ class UsageReader:
         self.missed_ticks += missed
         if scan.begin_ns >= self.tell_due_ns:
             self.tell_due_ns = scan.begin_ns + NS_PER_S
-            processes = self.machine.processes
-            counters = self.scans, self.missed_ticks, self.machine.read_errors, processes.born, processes.gone
-            self.reporter.tell(self.writer, scan.begin_ns, counters)
+            self.reporter.tell(self.writer, scan.begin_ns, (self.scans, self.missed_ticks, *self.machine.counters()))
             notify("READY=1\nWATCHDOG=1")
 
 
@@ -84,7 +82,8 @@ def capacity_needed(processes: int, rate_hz: float) -> int:
     """Slots for a minute in which up to 256 processes, and a quarter of the others, use CPU between any two scans: 32768 (2 MiB)
     for 200 processes at 2 Hz, 65536 for 1000, 262144 for 5000. Busier machines keep less than a minute."""
     busy = min(processes, 256 + processes // 4)
-    return capacity_for(rate_hz * (busy + HOST_RECORDS) + processes * NS_PER_S / KEYFRAME_NS)
+    told_per_s = processes * NS_PER_S / KEYFRAME_NS + len(COUNTERS[USAGE.name])
+    return capacity_for(rate_hz * (busy + HOST_RECORDS) + told_per_s)
 
 
 def startup(config_path: str) -> UsageReader:

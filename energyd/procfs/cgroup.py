@@ -11,6 +11,8 @@ Law: bytes in, values out.
 import re
 from typing import Final, NamedTuple
 
+from energyd.procfs.stat import text
+
 CPUACCT: Final = "cpuacct"
 V2: Final = "v2"
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
@@ -39,6 +41,10 @@ class Membership(NamedTuple):
 
     counted: tuple[str, bytes] | None
     shown: bytes
+
+    def entry(self) -> dict[str, object]:
+        """What the labels of the ring say of it: `hierarchy` is that in which it is counted, '' = none."""
+        return {"cgroup": text(self.shown), "hierarchy": self.counted[0] if self.counted else ""}
 
 
 def parse_mounts(data: bytes, preferred_root: bytes = b"/sys") -> dict[str, Mount]:

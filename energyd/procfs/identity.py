@@ -37,7 +37,7 @@ class Process(NamedTuple):
             "argv": self.argv,
             "uid": self.uid,
             "ppid": self.stat.ppid,
-            "cgroup": text(self.membership.shown),
+            **self.membership.entry(),
         }
 
 

@@ -12,12 +12,15 @@ from energyd.procfs import clocks
 from energyd.procfs.cgroup import Mount, parse_mounts
 from energyd.procfs.control import choose_control
 from energyd.procfs.discovery import CursorDiscovery, ListingDiscovery, tells_newest_pid
+from energyd.procfs.exits import Exits
 from energyd.procfs.files import CounterFiles
 from energyd.procfs.groups import GroupScan
 from energyd.procfs.host import Host
 from energyd.procfs.identity import read_stat
 from energyd.procfs.scan import ProcessScan, Sample, Sink, Source
 from energyd.procfs.stat import NS_PER_TICK
+from energyd.procfs.taskstats import Silence, listen
+from energyd.procfs.topology import package_finder
 from energyd.samples import CONTROL
 from energyd.units import NS_PER_S
 
@@ -46,7 +49,10 @@ class Machine:
         mounts = read_mounts(procfs_root, sysfs_root)
         self.by_clocks = clocks.clocks_reach(procfs_root)
         source = clock_source(procfs_root, self._files) if self.by_clocks else stat_source(procfs_root)
-        self.processes = ProcessScan(procfs_root, mounts, source, sink, max(1, KEYFRAME_NS // period_ns))
+        packages = package_finder(procfs_root, sysfs_root)
+        self.processes = ProcessScan(procfs_root, mounts, source, sink, max(1, KEYFRAME_NS // period_ns), packages)
+        listener, self._listening = listen(sysfs_root) if self.by_clocks else (Silence(), "short-lived processes without names")
+        self.exits = Exits(listener, self.processes.table, sink)
         self._groups = GroupScan(mounts, self._files, sink)
         self._host = Host(procfs_root, self._files, sink)
         self._control = choose_control(mounts, self._files, self.processes.table.root_group_ns)
@@ -60,26 +66,36 @@ class Machine:
         source = (
             "POSIX CPU clocks" if self.by_clocks else f"stat files in steps of {NS_PER_TICK // 1_000_000} ms (other PID namespace)"
         )
-        return f"processes by {source}, control total by {self._control.source}"
+        return f"processes by {source}, control total by {self._control.source}, {self._listening}"
 
     @property
     def read_errors(self) -> int:
         return self.processes.read_errors + self._groups.read_errors + self._host.read_errors + self._control_errors
+
+    def counters(self) -> tuple[int, ...]:
+        """In the order of samples.COUNTERS, without the first two, which are the loop's."""
+        processes, exits = self.processes, self.exits
+        return self.read_errors, processes.born, processes.gone, exits.records, exits.lost
 
     def scan(self) -> Scan:
         """What moved since the last scan. The first is a keyframe, and then one every 30 s."""
         begin_ns = self._sink.mono_ns()
         keyframe = self._is_due(self._keyframe_ns, KEYFRAME_NS, begin_ns)
         memory = keyframe or self._is_due(self._memory_ns, MEMORY_NS, begin_ns)
-        samples = self.processes.scan(listing=keyframe, keyframe=keyframe)
+        finals = self.exits.before()
+        samples = self.processes.scan(listing=keyframe, keyframe=keyframe, finals=finals)
+        for tracked in self.processes.ended:
+            self.exits.note(tracked)
         cpu_ns = self._host.cpu_ns()
         samples += self._read_control(cpu_ns)
         samples += self._groups.scan(self.processes.table.groups, keyframe, memory)
+        samples += self.exits.after()
         samples += self._host.cpu(cpu_ns)
         if memory:
             samples += self._host.memory()
             self._memory_ns = begin_ns
         if keyframe:
+            self.exits.forget_silent()
             self._keyframe_ns = begin_ns
         return Scan(begin_ns, samples, keyframe)
 
@@ -87,10 +103,12 @@ class Machine:
         """The labels given out mean nothing any more: give new ones to all that lives, and make the next scan a keyframe."""
         self.processes.relabel()
         self._groups.relabel()
+        self.exits.relabel()
         self._control_consumer = self._label_control()
         self._keyframe_ns = None
 
     def close(self) -> None:
+        self.exits.close()
         self._files.close()
 
     def _is_due(self, last_ns: int | None, every_ns: int, now_ns: int) -> bool:

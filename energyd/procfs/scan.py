@@ -21,9 +21,12 @@ from energyd.procfs.discovery import Found
 from energyd.procfs.identity import Process, read_process, read_vitals
 from energyd.procfs.table import ProcessTable, Tracked
 from energyd.samples import GONE as GONE_STATUS
-from energyd.samples import PROCESS
+from energyd.samples import PACKAGE_SHIFT, PROCESS
 
 CHUNK: Final = 64
+
+PackageOf = Callable[[int], int]
+"""1 + the package of the CPU that process `pid` last ran on; 0 = unknown."""
 
 Sample = tuple[int, int, tuple[int, int, int, int, int], int]
 """kind, mono_ns, payload of the USAGE schema (consumer, pid, start_ticks, cpu_ns, mem_bytes), status."""
@@ -58,24 +61,37 @@ class Source(NamedTuple):
 class ProcessScan:
     """All processes of the machine. `mem_bytes` of a record is the resident set when the stat file was read last."""
 
-    def __init__(self, procfs_root: str, mounts: dict[str, Mount], source: Source, sink: Sink, scans_per_round: int) -> None:
-        """Processes that use CPU are visited again once in `scans_per_round` scans."""
+    def __init__(
+        self,
+        procfs_root: str,
+        mounts: dict[str, Mount],
+        source: Source,
+        sink: Sink,
+        scans_per_round: int,
+        package_of: PackageOf | None = None,
+    ) -> None:
+        """Processes that use CPU are visited again once in `scans_per_round` scans. `package_of` where there are several."""
         self._root = procfs_root
         self._mounts = mounts
         self._source = source
         self._sink = sink
         self._scans_per_round = scans_per_round
+        self._package_of = package_of
         self._newborn: list[int] = []
         self._due: dict[int, None] = {}  # pids that used CPU since they were visited, in the order of their turns
         self.table = ProcessTable()
+        self._finals: dict[int, int] = {}
+        self.ended: list[Tracked] = []  # in this scan
         self.born = 0
         self.gone = 0
         self.read_errors = 0
 
-    def scan(self, listing: bool, keyframe: bool) -> list[Sample]:
+    def scan(self, listing: bool, keyframe: bool, finals: dict[int, int] | None = None) -> list[Sample]:
         """What moved, was born or ended since the last scan; with `keyframe` everything that lives. `listing` looks for the new in
-        the whole directory."""
+        the whole directory. `finals`: by pid, what is known from elsewhere of the clocks of those that have ended."""
         samples: list[Sample] = []
+        self._finals = finals or {}
+        self.ended.clear()
         found = self._source.discovery.find(self.table.position, listing)
         for pid in found.renewed:
             self._visit(pid, samples)
@@ -117,7 +133,10 @@ class ProcessScan:
                 values[position] = old[position]
                 ended.append((position, mono_ns))
                 continue
-            samples.append((PROCESS, mono_ns, (process.consumer, process.pid, process.start_ticks, value, process.rss_bytes), 0))
+            package = self._package_of(process.pid) << PACKAGE_SHIFT if self._package_of and value != old[position] else 0
+            samples.append(
+                (PROCESS, mono_ns, (process.consumer, process.pid, process.start_ticks, value, process.rss_bytes), package)
+            )
             if value != old[position] and not process.kernel_thread:
                 self._due[process.pid] = None
         self.table.values = values
@@ -176,7 +195,9 @@ class ProcessScan:
         samples.append((PROCESS, mono_ns, (tracked.consumer, pid, tracked.start_ticks, value, tracked.rss_bytes), 0))
 
     def _end(self, position: int, mono_ns: int, samples: list[Sample]) -> None:
-        tracked, value = self.table.tracked[position], self.table.values[position]
+        tracked = self.table.tracked[position]
+        value = self.table.values[position] = max(self.table.values[position], self._finals.pop(tracked.pid, 0))
+        self.ended.append(tracked)
         samples.append((PROCESS, mono_ns, (tracked.consumer, tracked.pid, tracked.start_ticks, value, 0), GONE_STATUS))
         self._due.pop(tracked.pid, None)
         self.table.remove(position)

@@ -44,6 +44,11 @@ def parse_stat(data: bytes) -> Stat:
     )
 
 
+def parse_last_cpu(data: bytes) -> int:
+    """The CPU that a process last ran on (its main thread), from /proc/PID/stat; ValueError or IndexError when it is not there."""
+    return int(data[data.rfind(b")") + 1 :].split()[36])
+
+
 def parse_host_cpu(data: bytes) -> list[int]:
     """CPU time of all CPUs together in ns for each of CPU_MODES, from the first line of /proc/stat.
 

@@ -26,6 +26,7 @@ USAGE_KINDS: Final = {
     samples.CONTROL: "control",
     samples.HOST_CPU: "host_cpu",
     samples.HOST_MEMORY: "host_memory",
+    samples.EXITED: "exited",
 }
 SERVICE_KINDS: Final = {samples.END: "end", samples.COUNTER: "counter", samples.ERROR: "error", samples.FRAME: "frame"}
 
@@ -90,6 +91,9 @@ def _usage(kind: int, fields: dict[str, Any], labels: Mapping[int, Entry]) -> di
         return {"cpu_ns": fields["cpu_ns"]}
     entry = labels.get(consumer, {})
     name = entry.get("comm") or entry.get("path") or f"consumer {consumer}"
+    if kind == samples.EXITED:
+        tasks, ancestor = fields["start_ticks"], fields["pid"]
+        return {"comm": name, "tasks": tasks, "ancestor": ancestor, "ticks_ns": fields["cpu_ns"], "counted_ns": fields["mem_bytes"]}
     if kind == samples.CGROUP:
         return {"path": name, "cpu_ns": fields["cpu_ns"], "mem_bytes": fields["mem_bytes"]}
     return {"comm": name, "pid": fields["pid"], "start_ticks": fields["start_ticks"], "cpu_ns": fields["cpu_ns"]}

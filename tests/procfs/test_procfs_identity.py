@@ -22,6 +22,7 @@ def test_a_process_is_described_with_everything_that_procfs_tells(world: ProcWor
         "uid": 1000,
         "ppid": 1,
         "cgroup": "/system.slice/x",
+        "hierarchy": "",
     }
 
 

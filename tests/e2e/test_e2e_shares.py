@@ -1,0 +1,127 @@
+"""Shares of real processes in real control groups, against what the processes and the kernel say themselves."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from cpuaccount import BURNER, STORM, Machine, cgroup_root, clock_log, used_ns
+
+from energyd.procfs.clocks import clocks_reach
+from energyd.procfs.taskstats import Silence, listen
+from energyd.units import NS_PER_S
+
+ROOT = cgroup_root()
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(ROOT is None, reason="no control groups may be made here"),
+    pytest.mark.skipif(not clocks_reach("/proc"), reason="this /proc is of another PID namespace"),
+]
+
+
+def may_listen() -> bool:
+    listener, _ = listen("/sys")
+    listener.close()
+    return not isinstance(listener, Silence)
+
+
+WITHOUT_ADMIN = ("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin")
+
+
+def name(letter: str) -> str:
+    return f"energyd-e2e-{os.getpid()}-{letter}.service"
+
+
+@pytest.fixture
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    assert ROOT is not None
+    made = Machine(ROOT, **getattr(request, "param", {}))
+    yield made
+    message = made.close()
+    assert made.worker.returncode == 0, message
+
+
+@pytest.mark.parametrize("machine", [{"rate_hz": 10.0}], indirect=True)
+def test_two_burners_at_one_to_three_get_what_their_own_clocks_say(machine: Machine) -> None:
+    """Within 2 % over 10 s, within 5 % over each second."""
+    burners = [machine.spawn(name(letter), BURNER, str(share)) for letter, share in (("a", 0.2), ("b", 0.6))]
+    machine.run(1)
+    for burner in burners:
+        machine.start(burner)
+    machine.run(13)
+    logs = [clock_log(burner) for burner in burners]
+    names = (name("a"), name("b"))
+    begin_ns, end_ns = max(log[0][0] for log in logs) + NS_PER_S // 2, min(log[-1][0] for log in logs) - NS_PER_S // 2
+    ends = [at_ns for at_ns, _ in machine.settled if begin_ns <= at_ns <= end_ns]
+
+    def error(first_ns: int, last_ns: int) -> float:
+        """Of the smaller share, relative."""
+        energies = machine.energies(first_ns, last_ns, names)
+        used = np.array([used_ns(log, first_ns, last_ns) for log in logs])
+        return float(np.abs(energies / energies.sum() / (used / used.sum()) - 1).max())
+
+    first_ns = ends[0]
+    last_ns = max(at_ns for at_ns in ends if at_ns <= first_ns + 10 * NS_PER_S)
+    assert last_ns - first_ns > 9.8 * NS_PER_S
+    assert error(first_ns, last_ns) <= 0.02
+    seconds = [
+        (begin, next(at_ns for at_ns in ends if at_ns >= begin + NS_PER_S))
+        for begin in ends[::10]
+        if begin + 1.2 * NS_PER_S < ends[-1]
+    ]
+    errors = [error(*each) for each in seconds]
+    assert len(errors) >= 8
+    assert max(errors) <= 0.05, errors
+
+
+def storm(machine: Machine) -> tuple[float, float]:
+    """1000 processes of 5 ms, one after the other, in a control group: CPU seconds of them all, and of their parent."""
+    parent = machine.spawn(name("storm"), STORM, "1000", "5000000")
+    machine.run(1.5)
+    machine.start(parent)
+    assert parent.stdout is not None
+    os.set_blocking(parent.stdout.fileno(), False)
+    line = b""
+    while not line.endswith(b"\n"):
+        machine.run(0.5)
+        line += parent.stdout.read() or b""
+    machine.run(1.5)
+    children_s, parent_s = map(float, line.split())
+    return children_s, parent_s
+
+
+def energy_of(machine: Machine, group: str) -> int:
+    return sum(by_group[group] for _, by_group in machine.settled)
+
+
+def check_conservation(machine: Machine) -> None:
+    shot = machine.snapshot()
+    groups, [zone] = shot.groups, shot.zones
+    given_uj = sum(group.energy_uj for group in groups.visible) + groups.other_energy_uj + groups.gone_energy_uj
+    assert given_uj + groups.ungrouped_energy_uj == zone.processes_uj + zone.exited_uj
+    assert zone.processes_uj + zone.exited_uj + zone.idle_uj + zone.unattributed_uj + zone.pending_uj == zone.energy_uj
+
+
+@pytest.mark.skipif(not may_listen(), reason="exit records may not be had here")
+def test_with_exit_records_a_storm_ends_under_its_own_name(machine: Machine) -> None:
+    """At least 90 % of its CPU time, and of the energy that belongs to that time."""
+    children_s, _ = storm(machine)
+    named = [process for process in machine.snapshot().processes.visible if process.comm == "brief"]
+    assert {(process.cgroup.rpartition("/")[2], process.group) for process in named} == {(name("storm"), name("storm"))}
+    assert sum(process.cpu_ns for process in named) / 1e9 == pytest.approx(children_s, rel=0.1)
+    [unit] = [group for group in machine.snapshot().groups.visible if group.group == name("storm")]
+    assert sum(process.energy_uj for process in named) >= 0.9 * children_s * 1e9 / unit.cpu_ns * unit.energy_uj
+    check_conservation(machine)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+@pytest.mark.parametrize("machine", [{"prefix": WITHOUT_ADMIN}], indirect=True)
+def test_without_exit_records_a_storm_ends_in_its_own_control_group(machine: Machine) -> None:
+    """At least 99 % of its CPU time."""
+    children_s, parent_s = storm(machine)
+    [unit] = [group for group in machine.snapshot().groups.visible if group.group == name("storm")]
+    assert unit.cpu_ns / 1e9 - parent_s >= 0.99 * children_s
+    assert unit.cpu_ns / 1e9 <= 1.02 * (children_s + parent_s) + 0.02
+    assert not [process for process in machine.snapshot().processes.visible if process.comm == "brief" and not process.pid]
+    check_conservation(machine)
