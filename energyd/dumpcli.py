@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from energyd import configfile, places, samples
+from energyd import configfile, places, samples, ticfields, ticprofessional
 from energyd.errors import EXIT_OK, EnvironmentFault
 from energyd.ring import layout
 from energyd.ring.dump import describe
 from energyd.ring.reader import RingReader
-from energyd.ticfields import FIELDS
 
 POLL_S: Final = 0.1
 HEAD: Final = ("index", "mono_ns", "batch", "kind", "status")
@@ -63,7 +62,8 @@ def follow(path: Path, schema: samples.Schema, last: int | None, forever: bool) 
     """The samples as dicts; losses are said on stderr."""
     reader = RingReader(path.parent, path.stem, schema, None)
     labels: dict[int, dict[str, Any]] = {}
-    kinds = {field.id: field.label for field in FIELDS} if schema is samples.TIC else None
+    fields = (*ticfields.FIELDS, *ticprofessional.FIELDS) if schema is samples.TIC else ()
+    kinds = {field.id: field.label for field in fields} or None
     while True:
         drained = reader.poll()
         if drained.rotated:

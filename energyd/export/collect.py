@@ -250,7 +250,7 @@ def _meter(rows: _Rows, meter: Meter, snapshot: Snapshot) -> None:
         rows.put(c.METER_WINDOW_MEASURED, (meter.name, window.name), window.seconds)
         metrics = (c.METER_WINDOW_QUANTILE, c.METER_WINDOW_MEAN, c.METER_WINDOW_MAX)
         _window(rows, window, metrics, (meter.name,), meter.source)
-    for row in metermetrics.rows(meter, snapshot.real_ns):
+    for row in metermetrics.rows(meter, snapshot.mono_ns, snapshot.real_ns):
         rows.put(*row)
     for row in professionalmetrics.rows(meter) if professional else ():
         rows.put(*row)

@@ -10,7 +10,8 @@ from typing import Final
 
 from energyd import ticstatus
 from energyd.aggregate.snapshot import Meter, Stamp
-from energyd.export.metric import NS, LabelValues, Metric, counter, gauge
+from energyd.export.metric import INFO, NS, LabelValues, Metric, counter, gauge
+from energyd.ledger import periods
 from energyd.units import NS_PER_S
 
 Row = tuple[Metric, LabelValues, float]
@@ -117,6 +118,18 @@ SWITCH_INDEX = gauge(
     "22 x meters",
 )
 
+LAST_FRAME_AGE = gauge(
+    "energyd_meter_last_frame_age_seconds", "seconds", "Time since the last whole frame of the meter.", ("meter",), "meters", NS
+)
+REGISTER_INFO = Metric(
+    "energyd_meter_register_info",
+    INFO,
+    "",
+    "The tariff that a register of the supplier counts under the contract of now: hc, hp, tempo_red_hp, ...",
+    ("meter", "register", "tariff"),
+    "10 x meters",
+)
+
 METRICS: Final[tuple[Metric, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 _FLAGS: Final = (
@@ -141,11 +154,14 @@ _CLOCKS: Final = ("DATE", "DATECOUR")
 _PROFILE_WIDTH: Final = 98
 
 
-def rows(meter: Meter, real_ns: int) -> Iterator[Row]:
-    """The series of one meter at the instant `real_ns`."""
+def rows(meter: Meter, mono_ns: int, real_ns: int) -> Iterator[Row]:
+    """The series of one meter at the instant that both clocks name."""
     name, quantities, texts = meter.name, dict(meter.quantities), dict(meter.texts)
     stamps = {stamp.label: stamp for stamp in meter.stamps}
     yield HELD_BACK, (name,), meter.held_back
+    if meter.last_frame_mono_ns is not None:
+        yield LAST_FRAME_AGE, (name,), max(0, mono_ns - meter.last_frame_mono_ns)
+    yield from _registers(meter, texts)
     if "STGE" in quantities:
         yield from _status(name, ticstatus.unpack_status(quantities["STGE"]), _has_colours(texts))
     if "RELAIS" in quantities:
@@ -156,6 +172,9 @@ def rows(meter: Meter, real_ns: int) -> Iterator[Row]:
         yield from ((PHASE_ABSENT, (name, str(phase)), int(phase in missing)) for phase in (1, 2, 3))
     if meter.mode == "historique":
         yield from _historique_colours(name, texts)
+        if texts.get("OPTARIF", "").startswith("EJP"):
+            yield PEAK_NOTICE, (name,), int("PEJP" in quantities)
+            yield PEAK, (name,), int(texts.get("PTEC") == "PM..")
     for label, profile in (("PJOURF+1", "day"), ("PPOINTE", "peak")):
         if len(texts.get(label, "")) == _PROFILE_WIDTH:
             yield from _profile(name, profile, texts[label])
@@ -165,6 +184,14 @@ def rows(meter: Meter, real_ns: int) -> Iterator[Row]:
         for label, (metric, places) in _TIMES.items():
             if label in stamps:
                 yield metric, (name, *places), stamps[label].utc_s
+
+
+def _registers(meter: Meter, texts: dict[str, str]) -> Iterator[Row]:
+    contract = periods.contract_of(texts)
+    for register in meter.registers:
+        tariff = periods.period_of(register.name, contract, {}) if periods.is_supplied(register.name) else ""
+        if tariff:
+            yield REGISTER_INFO, (meter.name, register.name, tariff), 1
 
 
 def _states(metric: Metric, labels: LabelValues, states: tuple[str, ...], state: str) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 import pytest
 
 from energyd import ticfields, ticprofessional
-from energyd.aggregate.snapshot import Meter, Snapshot, Stamp
+from energyd.aggregate.snapshot import Meter, Register, Snapshot, Stamp
 from energyd.export import collect as collecting
 from energyd.export import metermetrics, professionalmetrics
 from energyd.export.collect import collect
@@ -21,7 +21,7 @@ def meter(
 
 def series(shown: Meter) -> dict[str, dict[tuple[str, ...], float]]:
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for metric, labels, value in metermetrics.rows(shown, REAL_S * 10**9):
+    for metric, labels, value in metermetrics.rows(shown, 50 * 10**9, REAL_S * 10**9):
         name = metric.name.removeprefix("energyd_meter_")
         assert len(labels) == len(metric.labels)
         assert labels[1:] not in found.setdefault(name, {})
@@ -157,6 +157,33 @@ def test_the_status_register_may_say_that_the_clock_is_degraded() -> None:
 
     assert series(meter(quantities={"STGE": 1 << 16}, stamps=stamps))["clock_degraded"] == {(): 1}
     assert series(meter(quantities={"STGE": 0}, stamps=stamps))["clock_degraded"] == {(): 0}
+
+
+def test_the_last_whole_frame_has_an_age() -> None:
+    assert series(meter(last_frame_mono_ns=48 * 10**9))["last_frame_age_seconds"] == {(): 2 * 10**9}
+
+
+@pytest.mark.parametrize(
+    ("tariff", "quantities", "notice", "peak"), [("HN..", {}, 0, 0), ("HN..", {"PEJP": 30}, 1, 0), ("PM..", {}, 0, 1)]
+)
+def test_the_mobile_peak_of_ejp_is_announced_and_runs(tariff: str, quantities: dict[str, int], notice: int, peak: int) -> None:
+    said = series(meter("historique", quantities, {"OPTARIF": "EJP.", "PTEC": tariff}))
+
+    assert (said["mobile_peak_notice"], said["mobile_peak"]) == ({(): notice}, {(): peak})
+
+
+@pytest.mark.parametrize(
+    ("calendar", "named"),
+    [
+        ("H PLEINE/CREUSE", {("EASF01", "hc"), ("EASF02", "hp")}),
+        ("BASE", {("EASF01", "base")}),
+        ("UN CALENDRIER", set()),
+    ],
+)
+def test_a_register_is_named_by_the_contract(calendar: str, named: set[tuple[str, str]]) -> None:
+    registers = tuple(Register(name, "consumed", "supplier", 1) for name in ("EASF01", "EASF02", "EASD01"))
+
+    assert set(series(meter(texts={"NGTF": calendar}, registers=registers)).get("register_info", {})) == named
 
 
 def test_readings_that_were_not_believed_are_counted() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energyd.tic.horodate import Horodate, parse
+from energyd.tic.horodate import Horodate, parse, parse_slashed
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -77,3 +77,20 @@ def test_lower_case_is_degraded() -> None:
 )
 def test_what_is_no_date_is_none(text: bytes) -> None:
     assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        (b"26/08/16 10:29:04", datetime(2016, 8, 26, 8, 29, 4, tzinfo=UTC)),
+        (b"26/08/16 10/29/04", datetime(2016, 8, 26, 8, 29, 4, tzinfo=UTC)),
+        (b"31/12/25 23:59:59", datetime(2025, 12, 31, 22, 59, 59, tzinfo=UTC)),
+        (b"25/10/26 02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # comes twice: the first, in summer time
+        (b"25/10/26 03:00:00", datetime(2026, 10, 25, 2, 0, tzinfo=UTC)),
+        (b"29/03/26 03:00:00", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
+        (b"30/02/26 03:00:00", None),
+        (b"00/00/00 00:00:00", None),
+    ],
+)
+def test_professional_meters_write_legal_time_without_its_season(text: bytes, instant: datetime | None) -> None:
+    assert parse_slashed(text) == (None if instant is None else int(instant.timestamp()))

@@ -1,6 +1,8 @@
 """The professional meters of Enedis-NOI-CPT_02E 2.6 to 2.10, in frames that are made here from its tables."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from energyd import samples, ticfields, ticprofessional
 from energyd.tic import catalogue, professional
@@ -300,6 +302,27 @@ def test_a_period_register_names_a_field_that_says_the_period() -> None:
     for register, period in ticprofessional.EACH_PERIOD.items():
         assert ticprofessional.BY_LABEL[register].role in (ticfields.REGISTER, ticfields.COUNTER)
         assert ticprofessional.BY_LABEL[period].role == ticfields.TEXT
+
+
+@pytest.mark.parametrize("name", METERS)
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_any_chunking_gives_the_same_events(name: str, chunk: int) -> None:
+    data = with_even_parity(frame(METERS[name]) * 3)
+    decoder = Decoder()
+    events = [event for begin in range(0, len(data), chunk) for event in decoder.feed(data[begin : begin + chunk])]
+
+    assert events == Decoder().feed(data)
+
+
+@given(st.binary(max_size=300), st.sampled_from(sorted(METERS)))
+def test_noise_before_a_frame_changes_nothing_after_it(noise: bytes, name: str) -> None:
+    clean, noisy = Decoder(), Decoder()
+    clean.feed(with_even_parity(frame(METERS[name]) * 2))
+    noisy.feed(with_even_parity(frame(METERS[name]) * 2) + noise + b"\r")
+
+    following = with_even_parity(frame(METERS[name]))
+    heard = [event for event in noisy.feed(following) if isinstance(event, Group)]
+    assert heard == [event for event in clean.feed(following) if isinstance(event, Group)]
 
 
 @pytest.mark.parametrize("name", METERS)
