@@ -30,6 +30,7 @@ class Energy(NamedTuple):
     sources: tuple[str, ...] = ("auto",)  # in order of preference: auto | rapl | psys | hwmon | battery | nvidia | meter | model
     model_idle_w: float | None = None
     model_max_w: float | None = None
+    guests_dir: str | None = None
     price_eur_per_kwh: float | None = None
 
 
@@ -143,8 +144,8 @@ class Config(NamedTuple):
     units: tuple[Any, ...] = ()
     compatibility: tuple[str, ...] = ("linky_exporter", "myelectricaldata", "scaphandre")
     log: Log = Log()
+    powercap_root: str = "/sys/class/powercap"  # below sysfs_root, unless it is set
     # derived by `energyd run`, not settable in the file
-    powercap_root: str = "/sys/class/powercap"
     simulated: tuple[str, ...] = ()  # of "meter", "rapl"
     clock: SimulationClock = SimulationClock()
 

@@ -29,7 +29,8 @@ def build(tree: Node) -> Loaded:
     values = _values("", "", _entries(tree, "the configuration"))
     config = Config(**values)
     _check_sources(config.energy, tree)
-    config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
+    if config.powercap_root == Config().powercap_root:
+        config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
     return Loaded(config, tuple(_warnings(config, tree)))
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from energyd import __version__, configfile, machine, places, programs, rundir
 from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
+from energyd.ring import layout
 from energyd.service.files import write_atomically
 
 PRIVATE = 0o600
@@ -69,6 +70,7 @@ def decide(invocation: Invocation, environ: Mapping[str, str], uid: int) -> tupl
 
 def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execv: Callable[[str, list[str]], object]) -> None:
     """Raises ConfigError or EnvironmentFault, with nothing started, when something stands in the way."""
+    layout.require_supported_machine()
     setup, note = decide(invocation, environ, uid)
     config = setup.config
     require_supervisor()

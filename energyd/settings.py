@@ -302,6 +302,13 @@ SETTINGS: tuple[Setting, ...] = (
         example="95",
     ),
     Setting(
+        "energy.guests_dir",
+        _PATH,
+        "Directory in which each virtual machine gets a powercap tree of its own share, below the name of its group, to be mounted "
+        "into it through virtiofs or 9p and read there by an energyd (powercap_root) or a Scaphandre. Without it, nothing is lent.",
+        example="/var/lib/energyd/guests",
+    ),
+    Setting(
         "energy.price_eur_per_kwh",
         Price(),
         "Price of a kilowatt-hour where no meter says which tariff is in force.",
@@ -420,6 +427,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("state_dir", _PATH, "Directory of what outlives a restart: totals and baselines."),
     Setting("sysfs_root", _PATH, "Where sysfs is mounted; in a container, where the host's is."),
+    Setting(
+        "powercap_root",
+        _PATH,
+        "Where the powercap tree is, if not in class/powercap of sysfs_root: in a virtual machine, where the share that its host "
+        "lends is mounted.",
+    ),
     Setting("procfs_root", _PATH, "Where procfs is mounted; in a container, where the host's is."),
     Setting(
         "timezone",
@@ -434,7 +447,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 
-DERIVED = ("powercap_root", "simulated", "clock", "meters[].simulated", "metrics.push_enabled")
+DERIVED = ("simulated", "clock", "meters[].simulated", "metrics.push_enabled")
 """Fields of Config that no row gives: what `energyd run` finds out, and what follows from rows."""
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}

@@ -20,7 +20,8 @@ from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
-from energyd.export import ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
+from energyd.export import efficiencymetrics, ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
+from energyd.export.guests import Guests
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
@@ -65,6 +66,8 @@ class Aggregator:
             grouper=Grouper(settings.groups, names),
             dram=settings.energy.dram,
         )
+        directory, simulated = settings.energy.guests_dir, "rapl" in settings.simulated
+        self._guests = Guests(Path(directory), "simulated" if simulated else "lent") if directory else None
         host = host_meter(settings)
         if host is not None:
             self.engine.take_for_host(host.name, "simulated" if host.simulated else "meter")
@@ -88,6 +91,8 @@ class Aggregator:
             self._faults.report(fault, fault)
         mono_ns = CLOCK.mono_ns()
         snapshot = self.engine.snapshot(mono_ns=mono_ns, real_ns=CLOCK.real_ns(), ready=True, rings=self.feed.rings(mono_ns))
+        for fault in self._guests.update(snapshot.groups.visible) if self._guests else ():
+            self._faults.report(fault, fault)
         return snapshot._replace(ledger=self.ledger.view(snapshot.host, mono_ns))
 
     def save_totals(self) -> None:
@@ -138,7 +143,7 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Ser
     metrics, http = settings.metrics, HttpMetrics(CLOCK)
     pushers = Pushers(metrics, Path(settings.state_dir), Path(settings.run_dir), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
-    views = [ledgermetrics.families]
+    views = [ledgermetrics.families, efficiencymetrics.families]
     if linkymetrics.NAME in settings.compatibility:
         views.append(linkymetrics.LinkyExporter(metrics.linky_exporter_name).families)
     if myelectricaldata.NAME in settings.compatibility:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from energyd.aggregate.attribute import share
+from energyd.aggregate.efficiency import EfficiencyWindow
 from energyd.aggregate.grouptable import GroupTable
 from energyd.aggregate.interval import Interval
 from energyd.aggregate.meters import MeterBook
@@ -58,6 +59,7 @@ class Engine:
         self._proportional = proportional_idle
         self._waiting: deque[Interval] = deque()
         self._windows = PowerWindows()
+        self._efficiency = EfficiencyWindow()
 
     def take_for_host(self, meter: str, source: str) -> None:
         """What this meter shows is the host's power; its clock must be the machine's."""
@@ -87,12 +89,16 @@ class Engine:
         processes_uj = np.zeros(len(interval.slots), np.int64)
         exited_uj = np.zeros(len(interval.exited_groups), np.int64)
         measuring = [zone for zone in self.zones.attributable() if zone.timeline.frontier_ns >= interval.end_ns]
+        before_uj, before_idle_uj = _settled(measuring)
         for zone in measuring:
             parts_uj = self._settle_zone(zone, interval)
             processes_uj += parts_uj[: len(processes_uj)]
             exited_uj += parts_uj[len(processes_uj) :]
         self._ungrouped_ns += interval.exited_ns
         elapsed_ns = interval.elapsed_ns
+        after_uj, after_idle_uj = _settled(measuring)
+        busy_ns = int(interval.cpu_ns.sum() + interval.exited_cpu_ns.sum()) + interval.exited_ns
+        self._efficiency.observe(elapsed_ns, busy_ns, interval.busy_ratio, after_uj - before_uj, after_idle_uj - before_idle_uj)
         self.table.book(interval.slots, processes_uj, interval.cpu_ns, elapsed_ns, bool(measuring))
         self.groups.book(
             np.append(interval.groups, interval.exited_groups),
@@ -158,6 +164,7 @@ class Engine:
             exited_cpu_ns=self.usage.exited_ns,
             memory_bytes=tuple(self.usage.memory_bytes.items()),
             windows=self._windows.windows(),
+            efficiency=self._efficiency.efficiency(),
         )
 
     def state(self) -> dict[str, Any]:
@@ -207,6 +214,12 @@ class Engine:
             return False
         self.usage.reclassify()
         return True
+
+
+def _settled(zones: Iterable[ZoneTotals]) -> tuple[int, int]:
+    """What has been attributed of these zones so far, and how much of it to idling, in microjoules."""
+    zones = list(zones)
+    return sum(zone.attributed_uj for zone in zones), sum(zone.idle_uj for zone in zones)
 
 
 def _zone_view(zone: ZoneTotals, swept_until_ns: int) -> Zone:

@@ -160,6 +160,14 @@ class Ring(NamedTuple):
     newest_mono_ns: int = 0  # when its newest sample was taken; 0 = none since the aggregator started
 
 
+class Efficiency(NamedTuple):
+    """Over the last minute: busy share of the machine's CPU, and what it cost. None = idle power has not been seen yet."""
+
+    busy_ratio: float
+    watts_per_percent: float
+    active_j_per_cpu_s: float | None
+
+
 class Host(NamedTuple):
     """The machine as a whole. energy_uj is the sum of the additive zones, or psys where that is the chosen source."""
 
@@ -171,6 +179,7 @@ class Host(NamedTuple):
     exited_cpu_ns: int
     memory_bytes: tuple[tuple[str, int], ...]
     windows: tuple[Window, ...] = ()
+    efficiency: Efficiency | None = None
 
 
 class Energy(NamedTuple):
@@ -251,5 +260,5 @@ class Snapshot(NamedTuple):
     meters: tuple[Meter, ...]
     rings: tuple[Ring, ...]
     groups: Groups = Groups()
-    ledger: Ledger = Ledger()
     attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never
+    ledger: Ledger = Ledger()

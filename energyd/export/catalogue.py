@@ -9,7 +9,7 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 
 from typing import Final
 
-from energyd.export import groupmetrics, ledgermetrics, metermetrics, professionalmetrics, pushmetrics
+from energyd.export import efficiencymetrics, groupmetrics, ledgermetrics, metermetrics, professionalmetrics, pushmetrics
 from energyd.export.metric import FLOAT, HISTOGRAM, INFO, NS, SUMMARY, UJ, Metric, counter, gauge
 
 _ZONE = ("zone", "domain", "source")
@@ -359,7 +359,11 @@ READER_EXIT_RECORDS = counter(
     "energyd_reader_exit_records_total", "", "Tasks whose end the kernel has told (taskstats).", ("ring",), "rings"
 )
 READER_EXIT_RECORDS_LOST = counter(
-    "energyd_reader_exit_records_lost_total", "", "Times that the kernel had more ended tasks to tell than fitted.", ("ring",), "rings"
+    "energyd_reader_exit_records_lost_total",
+    "",
+    "Times that the kernel had more ended tasks to tell than fitted.",
+    ("ring",),
+    "rings",
 )
 
 _WORKERS: Final = "readers + 4"
@@ -425,6 +429,7 @@ FRESHNESS = Metric(
 
 CATALOGUE: Final[tuple[Metric, ...]] = (
     *(value for value in list(globals().values()) if isinstance(value, Metric)),
+    *efficiencymetrics.METRICS,
     *groupmetrics.METRICS,
     *metermetrics.METRICS,
     *professionalmetrics.METRICS,

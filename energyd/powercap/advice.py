@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from energyd.powercap.zone import Zone
+from energyd.powercap.zone import LENT, Zone
 from energyd.powercap.zones import directories
 
 _READ_SIZE = 1 << 16  # the first processor of cpuinfo with all its flags; a whole mountinfo or modules
@@ -63,7 +63,10 @@ def _cause(root: str, procfs_root: str) -> str:
         return "the directories are there but none has a readable `name`; check them with `ls -lR`"
     cpu = _cpuinfo(procfs_root)
     if "hypervisor" in cpu.get("flags", "").split():
-        return f"this is a virtual machine and its hypervisor does not hand RAPL on; run energyd on the host, {_ESTIMATE}"
+        return (
+            "this is a virtual machine and its hypervisor does not hand RAPL on; run energyd on the host and let it lend the "
+            f"machine its share (`energy.guests_dir` there, `powercap_root` here), {_ESTIMATE}"
+        )
     if cpu and cpu.get("vendor_id") not in _RAPL_VENDORS:
         return (
             f"this processor has no RAPL (Intel has it since Sandy Bridge, AMD since Zen); use a power sensor (hwmon), {_ESTIMATE}"
@@ -84,7 +87,7 @@ def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = 
     False where none of them is meant to be.
     """
     sentences = []
-    if host and not any(zone.source == "rapl" or zone.additive for zone in zones):
+    if host and not any(zone.source in ("rapl", LENT, "simulated") or zone.additive for zone in zones):
         sentences.append(explain_absence(root, procfs_root))
     causes: dict[tuple[str, bool, int], list[Zone]] = {}
     for zone in zones:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from energyd.powercap.sysfs import NUMBER_SIZE, Sysfs
 
 NO_PACKAGE = -1
+LENT = "lent"  # source of a zone whose joules a host has shared out to its guests
 
 
 class Zone(NamedTuple):
@@ -19,7 +20,7 @@ class Zone(NamedTuple):
 
     name: str  # unique: package-0, package-0/dram, package-0-die-1, psys
     domain: str  # package, dram, core, uncore, psys, gpu, ..., or the name as it stands
-    source: str  # rapl, hwmon, battery, model, nvidia
+    source: str  # rapl, hwmon, battery, model, nvidia; lent or simulated where a powercap tree is another energyd's
     counter: str  # who counts: intel-rapl, intel-rapl-mmio, perf_event, a chip; another one has another baseline
     device: str  # the kernel's name of the zone, unique: intel-rapl:0:1
     path: str  # of the file that is read, '' where it is none

@@ -10,6 +10,8 @@ The tree (Documentation/power/powercap/powercap.rst) is read as /sys/class/power
     intel-rapl:1                name: psys          anywhere between the packages
     intel-rapl-mmio:0           name: package-0     the same package, counted once more
 
+A host that lends its guests their share writes such a tree for each, with a file `origin` beside the counter.
+
 The law: what a zone is follows from its `name` and its parent's, never from an index. drivers/powercap/intel_rapl_common.c names
 `package-%d`, `package-%d-die-%d`, `core`, `uncore`, `dram`, `psys` and `psys-%d`; any other name is listed and never summed.
 """
@@ -18,7 +20,7 @@ import os
 import re
 
 from energyd.powercap.sysfs import Sysfs
-from energyd.powercap.zone import NO_PACKAGE, Zone
+from energyd.powercap.zone import LENT, NO_PACKAGE, Zone
 
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PSYS = re.compile(r"psys(?:-(\d+))?")
@@ -87,7 +89,7 @@ def _zone(text: str, path: str, control_type: str, parent: Zone | None, sysfs: S
     return Zone(
         name=f"{parent.name}/{text}" if parent else text,
         domain=domain,
-        source="rapl",
+        source=_source(sysfs.text(f"{path}/origin")),
         counter=control_type,
         device=path.rpartition("/")[2],
         path=energy_path,
@@ -99,6 +101,10 @@ def _zone(text: str, path: str, control_type: str, parent: Zone | None, sysfs: S
         additive=control_type.startswith("intel-rapl") and (domain == "package" or (domain == "dram" and parent is not None)),
         read_errno=read_errno,
     )
+
+
+def _source(origin: str) -> str:
+    return "rapl" if not origin else "simulated" if origin == "simulated" else LENT
 
 
 def _max_power_uw(path: str, sysfs: Sysfs) -> int:

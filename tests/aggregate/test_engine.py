@@ -1,6 +1,7 @@
 """The laws of attribution, on simulated machines of which everything is known."""
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +53,23 @@ def test_when_and_how_often_it_is_folded_changes_no_total(seed, pieces):
     ):
         world.feed(often, energy_piece, usage_piece)
     assert snapshot(once, world) == snapshot(often, world)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seeds)
+def test_a_replay_that_knows_all_names_from_the_start_arrives_at_the_same_totals(seed):
+    """After a crash without a saved state the labels of processes that were born later come before the samples of all."""
+    world, witness, replay = World(seed), new_engine(), new_engine()
+    labels, energies, usages = [], [], []
+    for _ in range(5):
+        world.run(2.5)
+        labels += world.labels
+        energies.append(world.energy.take())
+        usages.append(world.usage.take())
+        world.feed(witness, energies[-1], usages[-1])
+    world.labels = labels
+    world.feed(replay, np.concatenate(energies), np.concatenate(usages))
+    assert snapshot(replay, world) == snapshot(witness, world)
 
 
 @settings(deadline=None, max_examples=25)
