@@ -96,6 +96,52 @@ def test_a_register_that_is_back_after_another_begins_anew():
     assert reader.joules() == 1.0
 
 
+def test_permission_that_is_given_late_makes_no_spike():
+    """Scaphandre took the unreadable socket for 0 and showed 53 130 W."""
+    reader = Reader()
+    reader.sweep({reader.label(): 13e-6}, samples.FAILED)
+    reader.sweep({}).sweep({}, after_s=60)
+    allowed = reader.label()
+
+    reader.sweep({allowed: 5_313.0}).sweep({allowed: 5_314.0})
+
+    assert reader.joules() == 1.0
+    assert reader.zone().power_w == pytest.approx(10.0)
+
+
+def test_a_read_that_fails_loses_nothing_of_what_the_counter_still_holds():
+    """A tool that booked 0 J for the failed sample lost 100 J, one that took it for a value of 0 invented 262 143 J."""
+    reader = Reader()
+    package = reader.label()
+    reader.sweep({package: 1000.0}, after_s=1).sweep({package: 22e-6}, samples.FAILED, after_s=1)
+    reader.sweep({package: 1100.0}, after_s=1)
+
+    assert reader.joules() == 100.0
+    assert reader.zone().resets == 0
+
+
+def test_one_zone_that_wraps_leaves_the_others_alone():
+    """Of PowerJoular, spikes above 260 000 W are known when only the memory wraps."""
+    reader = Reader()
+    package, dram = reader.label(), reader.label("package-0/dram", range_uj=65_712_999_613)
+    reader.sweep({package: 100.0, dram: 65_712.0}).sweep({package: 105.0, dram: 1.000387}, after_s=1)
+
+    assert reader.joules() == 5.0
+    assert reader.joules("package-0/dram") == pytest.approx(2.000001, abs=1e-6)
+    assert (reader.zone("package-0/dram").resets, reader.zone().resets) == (0, 0)
+
+
+def test_a_machine_that_slept_begins_anew_where_the_counter_fell():
+    reader = Reader()
+    package = reader.label(range_uj=100_000_000)
+    reader.sweep({package: 99.0})
+
+    reader.sweep({package: 1.0}, suspended_ns=8 * 3600 * NS_PER_S)
+
+    assert reader.joules() == 0.0
+    assert reader.zone().resets == 1
+
+
 def test_dropped_zones_are_no_series():
     reader = Reader()
     reader.label()

@@ -210,6 +210,22 @@ class TestTwins:
 
         assert additive(zones) == {"package-0", "package-0/dram"}
 
+    def test_of_three_ways_to_a_package_one_is_read(self, tree):
+        """Granite Rapids and later have TPMI, with the mapped registers beside it."""
+        zones = found(
+            tree(
+                {
+                    "intel-rapl-mmio:0": zone("package-0"),
+                    "intel-rapl-tpmi:0": zone("package-0"),
+                    "intel-rapl-tpmi:0:0": zone("dram"),
+                    "intel-rapl-tpmi:1": zone("package-1"),
+                }
+            )
+        )
+
+        assert additive(zones) == {"package-0", "package-0/dram", "package-1"}
+        assert {each.counter for each in zones.values() if each.used} == {"intel-rapl-tpmi"}
+
     def test_dram_that_only_the_mapped_registers_have_belongs_to_the_package_that_is_read(self, tree):
         zones = found(
             tree({"intel-rapl-mmio:0": zone("package-0"), "intel-rapl-mmio:0:0": zone("dram"), "intel-rapl:0": zone("package-0")})
