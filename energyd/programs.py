@@ -51,7 +51,7 @@ PROGRAM = """
 [program:{name}]
 command = {command}
 priority = {priority}
-environment = CONFIGURATION_DIGEST="{digest}"
+environment = CONFIGURATION_DIGEST="{digest}"{notify}
 startsecs = 0
 startretries = 1000000
 autorestart = unexpected
@@ -126,6 +126,7 @@ def supervisord_conf(config: Config, python: str, truth_dir: str | None = None) 
             raise ConfigError(f"{path!r}: supervisord takes ' ;' and ' #' for a comment; choose a directory without")
     parts = [HEAD.format(run_dir=_escaped(config.run_dir), socket=_escaped(rundir.supervisor_socket(config.run_dir)))]
     for program in programs(config, truth_dir):
+        notify = f',NOTIFY_SOCKET="{_escaped(rundir.notify_socket(config.run_dir))}"' if program.priority == AGGREGATOR else ""
         digest = hashlib.sha256(json.dumps(program.part, sort_keys=True).encode()).hexdigest()[:16]
         parts.append(
             PROGRAM.format(
@@ -133,6 +134,7 @@ def supervisord_conf(config: Config, python: str, truth_dir: str | None = None) 
                 command=_escaped(shlex.join((python, *program.arguments))),
                 priority=program.priority,
                 digest=digest,
+                notify=notify,
                 exitcodes=EXIT_CONFIGURATION,
                 stopwaitsecs=STOP_WAIT_S[program.priority],
             )

@@ -28,6 +28,7 @@ OURS: Final = (
     "supervisord.sock",
     "supervisord.sock.*",
     "supervisord.pid",
+    "notify.sock",
 )
 
 
@@ -52,6 +53,11 @@ def supervisord_conf(run_dir: str) -> str:
 
 def supervisor_socket(run_dir: str) -> str:
     return f"{run_dir}/supervisord.sock"
+
+
+def notify_socket(run_dir: str) -> str:
+    """Where the supervisor hears that the aggregator lives."""
+    return f"{run_dir}/notify.sock"
 
 
 def simulation_dir(run_dir: str) -> str:

@@ -2,7 +2,7 @@
 
 supervisord (process.py, `finish` and `transition`) alone restarts a program at once for ever, or gives it up for ever. Here
 every death is answered by a wait that doubles up to `LONGEST_WAIT_S`; exit code 100 (the configuration is wrong) stays down, by
-`autorestart=unexpected` and `exitcodes=100` of the generated file. A reader whose ring has had no heartbeat for `STALE_S` is
+`autorestart=unexpected` and `exitcodes=100` of the generated file. A program that gives no sign of life (energyd.signsoflife) is
 killed, and so comes back like any other. Law: a callback never blocks and never raises, because supervisord would end with it.
 
 Loaded by `[rpcinterface:energyd] supervisor.rpcinterface_factory = energyd.supervision:make`.
@@ -22,7 +22,7 @@ from supervisor import events
 from supervisor.medusa import asyncore_25 as asyncore
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 
-from energyd import config, rundir
+from energyd import config, rundir, signsoflife
 from energyd.errors import EXIT_CONFIGURATION, ConfigError
 from energyd.relay import STDERR, Relay
 from energyd.service import log
@@ -33,7 +33,7 @@ from energyd.units import NS_PER_S
 FIRST_WAIT_S: Final = 1
 LONGEST_WAIT_S: Final = 30
 STEADY_S: Final = 10  # a program that has lived as long as this starts again with the shortest wait
-STALE_S: Final = 10
+AGGREGATOR: Final = "aggregator"
 SIMULATOR: Final = 10  # priority; a device that is not there yet, or vanishes, under its reader would be worth a warning
 STOPPING_ROUND_S: Final = 0.1
 HEAD_START_S: Final = 5  # at most; readers are started as soon as every simulator has said that it is there
@@ -106,6 +106,7 @@ class Program:
         self.hung = 0
         self.last_exit = ""
         self.why = ""
+        self.silence = signsoflife.Silence(None, signsoflife.READER)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -127,6 +128,7 @@ class Plugin:
         supervisord: Any,
         run_dir: str,
         relay: Relay,
+        notifications: Callable[[], int],
         log_format: str = "text",
         mono_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -137,7 +139,9 @@ class Plugin:
         handler.setFormatter(log.formatter(log_format))
         self._logger = logging.Logger("supervisor")
         self._logger.addHandler(handler)
+        self._notifications = notifications
         self._mono_ns = mono_ns
+        self._looked_ns = mono_ns()
         self._programs: dict[str, Program] = {}
         self._fault = ""
         self._expected: set[str] = set()  # simulators that have not said anything yet
@@ -168,7 +172,10 @@ class Plugin:
         program.state = getProcessStateDescription(process.state)
         self._write()
 
-    def _starting(self, _process: Any, program: Program) -> None:
+    def _starting(self, process: Any, program: Program) -> None:
+        name = process.config.name
+        patience = signsoflife.NOTIFIER if name == AGGREGATOR else signsoflife.READER
+        program.silence = signsoflife.Silence(self._sign(name), patience)
         program.started_mono_ns = self._mono_ns()
         program.starts += 1
         program.pid = 0
@@ -250,22 +257,21 @@ class Plugin:
 
     def _tick(self, _event: Any) -> None:
         now_ns = self._mono_ns()
+        elapsed_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         for group in self._supervisord.process_groups.values():
             for name, process in group.processes.items():
                 if process.state == ProcessStates.RUNNING and name in self._programs:
-                    self._kill_if_hung(name, process, self._programs[name], now_ns)
+                    self._kill_if_hung(name, process, self._programs[name], elapsed_ns)
 
-    def _kill_if_hung(self, name: str, process: Any, program: Program, now_ns: int) -> None:
-        heartbeat_ns = rundir.heartbeat_ns(self._run_dir, name)
-        if heartbeat_ns is None:  # a program without a ring
-            return
-        silent_ns = now_ns - max(heartbeat_ns, program.started_mono_ns)
-        if silent_ns <= STALE_S * NS_PER_S:
+    def _sign(self, name: str) -> int | None:
+        return self._notifications() if name == AGGREGATOR else rundir.heartbeat_ns(self._run_dir, name)
+
+    def _kill_if_hung(self, name: str, process: Any, program: Program, elapsed_ns: int) -> None:
+        silent_s = program.silence.look(self._sign(name), elapsed_ns)
+        if silent_s is None:
             return
         program.hung += 1
-        self._logger.error(
-            "%s (pid %d) has not given a sign of life for %.0f s; it is killed", name, process.pid, silent_ns / NS_PER_S
-        )
+        self._logger.error("%s (pid %d) has not given a sign of life for %.0f s; it is killed", name, process.pid, silent_s)
         try:
             os.kill(process.pid, signal.SIGKILL)  # a stopped process takes no other signal
         except ProcessLookupError:  # it has just ended by itself
@@ -286,11 +292,10 @@ class Plugin:
 
 
 class Interface:
-    """What supervisord holds on to: the plugin, and nothing that a client of the socket could call."""
+    """What supervisord holds on to: the plugin and its parts, and nothing that a client of the socket could call."""
 
-    def __init__(self, plugin: Plugin, wakeup: Wakeup) -> None:
-        self._plugin = plugin
-        self._wakeup = wakeup
+    def __init__(self, *held: object) -> None:
+        self._held = held
 
 
 def make(supervisord: Any, run_dir: str) -> Interface:
@@ -304,4 +309,5 @@ def make(supervisord: Any, run_dir: str) -> Interface:
         log_format = config.read(rundir.config_file(run_dir)).log.format
     except ConfigError:  # the programs will say so, each for itself
         log_format = config.Log().format
-    return Interface(Plugin(supervisord, run_dir, Relay(), log_format), Wakeup())
+    notify_socket = signsoflife.NotifySocket(run_dir)
+    return Interface(Plugin(supervisord, run_dir, Relay(), notify_socket.count, log_format), Wakeup(), notify_socket)

@@ -5,12 +5,15 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send `READY=1`, `WATCHDOG=1`, `STATUS=...` or `STOPPING=1` to the socket named in NOTIFY_SOCKET, if there is one."""
+    """Send `READY=1`, `WATCHDOG=1`, `STATUS=...` or `STOPPING=1` to the socket named in NOTIFY_SOCKET, if there is one.
+
+    It never waits: what a manager that hangs does not take is not sent.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
         try:
             sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError:  # the manager has gone: it will see for itself that we have not said anything
+        except OSError:  # the manager has gone, or hangs: it will see for itself that we have not said anything
             pass

@@ -11,6 +11,8 @@ class Stop:
     """True once SIGTERM or SIGINT has come, or once the supervisor named in ENERGYD_PARENT is no longer our parent.
 
     The parent is compared instead of asking the kernel for a death signal: it costs one system call a tick and needs no ctypes.
+    A program that is stopped at that moment cannot look; the kernel hangs up on it and continues it, because its process group has
+    become an orphan (setpgid(2)), unless who inherits it is of the same session: a shell that is the first process of a container.
     """
 
     def __init__(self) -> None:

@@ -96,15 +96,26 @@ def test_dump_shows_what_is_in_a_ring_that_is_being_written(running, ring, field
     assert any(field in sample for sample in samples)
 
 
-def test_a_reader_that_hangs_is_killed_and_comes_back_within_fifteen_seconds(running):
+def test_what_hangs_is_killed_and_comes_back_a_reader_within_fifteen_seconds_the_aggregator_within_forty(running):
+    """Both are stopped together, to wait only once."""
     before = running.pids()
-    os.kill(before["usage"], signal.SIGSTOP)
+    for program in ("usage", "aggregator"):
+        os.kill(before[program], signal.SIGSTOP)
     stopped_s = time.monotonic()
     wait_for(lambda: running.pids()["usage"] not in (0, before["usage"]), 15, "usage still hangs")
-    wait_for(lambda: running.energyd("status").returncode == 0, 15 - (time.monotonic() - stopped_s), "usage does not work again")
+    wait_for(
+        lambda: "usage: " not in running.energyd("status").stdout, 15 - (time.monotonic() - stopped_s), "usage does not work again"
+    )
+    assert running.pids()["aggregator"] == before["aggregator"]
+    wait_for(lambda: running.pids()["aggregator"] not in (0, before["aggregator"]), 40, "the aggregator still hangs")
+    wait_for(lambda: running.energyd("status").returncode == 0, 40 - (time.monotonic() - stopped_s), "it does not work again")
 
-    assert running.programs()["usage"]["hung"] == 1
-    assert "has not given a sign of life for 1" in running.said()
+    assert {name: program["hung"] for name, program in running.programs().items() if program["hung"]} == {
+        "usage": 1,
+        "aggregator": 1,
+    }
+    assert re.search(r"usage \(pid \d+\) has not given a sign of life for 1\d s", running.said())
+    assert re.search(r"aggregator \(pid \d+\) has not given a sign of life for 3\d s", running.said())
 
 
 def test_a_second_run_in_the_same_directory_is_refused(running):
@@ -228,9 +239,11 @@ def test_the_end_does_not_wait_for_a_process_that_hangs():
         assert not daemon.run_dir.exists()
 
 
-def test_no_process_outlives_a_killed_supervisor_and_the_next_run_goes_on():
+def test_no_process_outlives_a_killed_supervisor_not_even_a_stopped_one_and_the_next_run_goes_on():
     with Supervised() as daemon:
         daemon.wait_ready()
+        for program in ("rapl", "aggregator"):
+            os.kill(daemon.pid_of(program), signal.SIGSTOP)
         gone_within(daemon, 5, daemon.process.kill)
         rings = {path.name: path.stat().st_ino for path in daemon.run_dir.glob("*.ring")}
 

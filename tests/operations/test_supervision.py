@@ -10,12 +10,13 @@ import pytest
 from supervisor import events
 from supervisor.states import ProcessStates, SupervisorStates
 
-from energyd import programs, supervision
+from energyd import programs, rundir, signsoflife, supervision
 from energyd.config import Config, Meter
 from energyd.relay import Relay
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.samples import USAGE
 from energyd.service.clock import SYSTEM_CLOCK
+from energyd.service.notify import notify
 from energyd.units import NS_PER_S
 
 
@@ -63,7 +64,8 @@ class World:
         self.run_dir = run_dir
         self.relay = Recorder()
         self.supervisord = SimpleNamespace(options=SimpleNamespace(mood=SupervisorStates.RUNNING), process_groups={})
-        supervision.Plugin(self.supervisord, str(run_dir), self.relay, mono_ns=lambda: self.now_ns)
+        self.notifications = 0
+        supervision.Plugin(self.supervisord, str(run_dir), self.relay, lambda: self.notifications, mono_ns=lambda: self.now_ns)
 
     def add(self, name, priority=20):
         process = Process(name, priority)
@@ -72,8 +74,11 @@ class World:
         self.supervisord.process_groups[name] = group
         return process
 
-    def tick(self):
-        events.notify(supervision.Tick1(0, self.supervisord))
+    def pass_time(self, seconds):
+        """With a tick of supervisord in each."""
+        for _ in range(seconds):
+            self.now_ns += NS_PER_S
+            events.notify(supervision.Tick1(0, self.supervisord))
 
     def report(self, name):
         return json.loads((self.run_dir / "workers.json").read_text())["programs"][name]
@@ -166,36 +171,106 @@ def test_what_supervisord_gives_up_is_taken_up_again_but_not_while_it_stops(worl
     assert process.state == ProcessStates.FATAL
 
 
-def test_a_program_whose_ring_has_no_heartbeat_is_killed_even_if_stopped(world, monkeypatch):
+@pytest.fixture
+def killed(monkeypatch):
+    """(pid, signal) of everything that the plugin kills."""
     killed = []
     monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    return killed
+
+
+def test_a_program_whose_ring_has_no_heartbeat_is_killed_even_if_stopped(world, killed):
     writer = RingWriter.open(world.run_dir, "usage", USAGE, capacity_for(1), SYSTEM_CLOCK)
     process = world.add("usage")
-    world.now_ns = SYSTEM_CLOCK.mono_ns()
     process.starts(4711)
     writer.heartbeat()
-    world.now_ns += 9 * NS_PER_S
-    world.tick()
+    world.pass_time(11)
     assert killed == []
 
-    world.now_ns += 3 * NS_PER_S
-    world.tick()
+    world.pass_time(1)
     writer.close()
 
     assert killed == [(4711, signal.SIGKILL)]
-    assert "usage (pid 4711) has not given a sign of life for 12 s" in world.relay.written[-1]
+    assert "usage (pid 4711) has not given a sign of life for 11 s" in world.relay.written[-1]
+    process.ends(-1)
+    assert world.report("usage")["hung"] == 1
 
 
-def test_a_program_without_a_ring_or_just_started_is_left_alone(world, monkeypatch):
-    monkeypatch.setattr(os, "kill", lambda pid, number: pytest.fail("killed"))
+def test_a_program_without_a_ring_or_just_started_is_left_alone(world, killed):
     RingWriter.open(world.run_dir, "usage", USAGE, capacity_for(1), SYSTEM_CLOCK).close()
-    aggregator, usage = world.add("aggregator"), world.add("usage")
-    aggregator.starts(10)
-    world.now_ns = SYSTEM_CLOCK.mono_ns() + 3600 * NS_PER_S  # the ring is an old one
-    usage.starts(11)
-    world.now_ns += 5 * NS_PER_S
+    simulator, usage = world.add("sim-rapl", 10), world.add("usage")
+    simulator.starts(10)
+    world.pass_time(3600)
+    usage.starts(11)  # the ring is an old one
+    world.pass_time(9)
 
-    world.tick()
+    assert killed == []
+
+
+def test_an_aggregator_that_is_silent_for_more_than_half_a_minute_is_killed(world, killed):
+    world.add("aggregator", 5).starts(4712)
+    for _ in range(100):
+        world.notifications += 1
+        world.pass_time(1)
+    world.pass_time(30)
+    assert killed == []
+
+    world.pass_time(1)
+    assert killed == [(4712, signal.SIGKILL)]
+    assert "aggregator (pid 4712) has not given a sign of life for 31 s" in world.relay.written[-1]
+
+
+def test_an_aggregator_may_take_longer_to_start_and_what_its_predecessor_said_does_not_count(world, killed):
+    world.notifications = 7
+    aggregator = world.add("aggregator", 5)
+    aggregator.starts(10)
+    world.pass_time(90)
+    assert killed == []
+
+    world.pass_time(1)
+    assert killed == [(10, signal.SIGKILL)]
+    aggregator.ends(-1)
+    aggregator.starts(11)
+    world.pass_time(90)
+    assert killed == [(10, signal.SIGKILL)]
+
+
+def test_time_in_which_the_supervisor_did_not_run_is_nobodys_silence(world, killed):
+    """A virtual machine that was paused for an hour: its programs have had no more time than we."""
+    RingWriter.open(world.run_dir, "usage", USAGE, capacity_for(1), SYSTEM_CLOCK).close()
+    world.add("usage").starts(10)
+    world.add("aggregator", 5).starts(11)
+    world.notifications = 1
+    world.pass_time(2)
+    world.now_ns += 3600 * NS_PER_S
+    world.pass_time(5)
+
+    assert killed == []
+
+
+def test_the_notify_socket_counts_what_the_aggregator_sends_and_is_for_nobody_else(run_dir, monkeypatch):
+    """Also when a killed supervisor has left its own there."""
+    signsoflife.NotifySocket(str(run_dir)).close()
+    receiver = signsoflife.NotifySocket(str(run_dir))
+    monkeypatch.setenv("NOTIFY_SOCKET", rundir.notify_socket(str(run_dir)))
+    counts = [receiver.count()]
+    notify("READY=1")
+    notify("WATCHDOG=1")
+    counts += [receiver.count(), receiver.count()]
+    mode = os.stat(rundir.notify_socket(str(run_dir))).st_mode & 0o777
+    receiver.close()
+
+    assert counts == [0, 2, 2]
+    assert mode == 0o600
+
+
+def test_whoever_notifies_does_not_wait_for_a_supervisor_that_hangs(run_dir, monkeypatch):
+    receiver = signsoflife.NotifySocket(str(run_dir))
+    monkeypatch.setenv("NOTIFY_SOCKET", rundir.notify_socket(str(run_dir)))
+    for _ in range(1000):
+        notify("WATCHDOG=1")
+    receiver.close()
+    notify("WATCHDOG=1")
 
 
 def test_at_the_end_all_but_the_simulators_are_stopped_together(world, monkeypatch):
@@ -271,7 +346,7 @@ def test_a_full_disk_is_said_once_and_stops_nothing(world, monkeypatch):
 
 def test_our_own_lines_have_the_format_of_the_others(tmp_path):
     relay = Recorder()
-    plugin = supervision.Plugin(SimpleNamespace(), str(tmp_path), relay, "json")
+    plugin = supervision.Plugin(SimpleNamespace(), str(tmp_path), relay, lambda: 0, "json")
     plugin._logger.warning("rapl: %s", "gone")
     events.clear()
 
