@@ -107,7 +107,10 @@ class Metrics(NamedTuple):
     port: int = 9836
     path: str = "/metrics"
     labels: tuple[tuple[str, str], ...] = ()
+    families: tuple[tuple[str, bool], ...] = ()  # (pattern of names, shown)
+    rename: tuple[tuple[str, str], ...] = ()  # (pattern of names, replacement)
     web_config_file: str | None = None
+    bearer_token_file: str | None = None
     linky_exporter_name: str = "linky-exporter"
     push_enabled: bool = False
     push: tuple[Push, ...] = ()
@@ -162,7 +165,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "clock": SimulationClock,
 }
 _LISTS: dict[str, type[Any]] = {"meters": Meter, "push": Push, "tariffs": Tariff, "groups": GroupRule}
-_PAIRS = ("labels", "headers", "prices", "label")
+_PAIRS = ("labels", "headers", "prices", "label", "families", "rename")
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from energyd import address
 from energyd.config import Config
 from energyd.configbuild import Loaded, build
 from energyd.configtree import Node, parse_file, parse_value
@@ -109,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         loaded = load_with_warnings(arguments.config, os.environ, arguments.set)
+        summary = _summary(loaded.config)
         written = write(loaded.config) if arguments.write else None
     except EnergydError as error:
         print(f"energyd: {error}", file=sys.stderr)
@@ -120,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_OK
     source = arguments.config or (DEFAULT_PATH if os.path.exists(DEFAULT_PATH) else "no file, defaults")
     print(f"OK {source}")
-    for line in _summary(loaded.config):
+    for line in summary:
         print(f"OK {line}")
     if written is not None:
         print(f"OK wrote {written}")
@@ -131,9 +133,7 @@ check_config_main = main
 
 
 def _summary(config: Config) -> list[str]:
-    metrics = config.metrics
-    address = f"[{metrics.listen}]" if ":" in metrics.listen else metrics.listen
-    lines = [f"metrics: http://{address}:{metrics.port}{metrics.path}" if metrics.enabled else "metrics: not served"]
+    lines = [f"metrics: {address.url(config)}" if config.metrics.enabled else "metrics: not served"]
     lines += [f"push {target.name}: {target.url} every {target.interval_s:g} s" for target in masked(config).metrics.push]
     lines += [f"meter {meter.name}: {meter.device} ({meter.mode})" for meter in config.meters]
     return lines if config.meters else [*lines, "meters: none"]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from energyd import __version__, configfile, machine, places, programs, rundir
+from energyd import __version__, address, configfile, machine, places, programs, rundir
 from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
 from energyd.ring import layout
@@ -152,9 +152,7 @@ def banner(setup: machine.Setup, note: str) -> str:
     lines.append(("rings", note or config.run_dir))
     lines.append(("state", config.state_dir))
     if config.metrics.enabled:
-        host = config.metrics.listen
-        host = f"[{host}]" if ":" in host else host
-        lines.append(("metrics", f"http://{host}:{config.metrics.port}{config.metrics.path}"))
+        lines.append(("metrics", address.url(config)))
     if config.metrics.push_enabled:
         lines += [("push", f"to {push.name} every {push.interval_s:g} s") for push in config.metrics.push]
     lines.append(("look", "energyd status"))

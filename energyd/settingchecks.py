@@ -14,6 +14,7 @@ NAME_PATTERN = "^[a-z0-9_-]{1,32}$"
 PDL_PATTERN = "^[0-9]{14}$"
 DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 LABEL_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$"
+FAMILY_NAME_PATTERN = r"^([A-Za-z0-9_]|\$[0-9]|\$\{[A-Za-z0-9_]+\})+$"
 HEADER_PATTERN = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 PATH_PATTERN = "^/"
 METRICS_PATH_PATTERN = "^/[A-Za-z0-9._~/-]*$"
@@ -137,6 +138,10 @@ def label_name(text: str) -> str:
     if text in OWN_LABELS:
         raise ValueError("energyd's own series carry a label of that name; choose another")
     return text
+
+
+def family_name(text: str) -> str:
+    return _matching(FAMILY_NAME_PATTERN, text, "a name of letters, digits and _, in which $1 or ${1} stands for a group")
 
 
 def header_name(text: str) -> str:

@@ -25,6 +25,7 @@ from energyd.settingtypes import (
     Reserved,
     SettingType,
     Size,
+    Switches,
     Text,
     Texts,
 )
@@ -49,6 +50,7 @@ class Setting(NamedTuple):
         return isinstance(self.type, Reserved)
 
 
+_NAMES = Text("a regular expression", check.regular_expression)
 _PATH = Text("an absolute path", check.absolute_path, check.PATH_PATTERN)
 
 _PATTERN = Text("a shell pattern", check.one_line)
@@ -147,7 +149,30 @@ SETTINGS: tuple[Setting, ...] = (
         "What the label `job` of the linky_* series says. Prometheus puts its own job there and keeps this one as exported_job, "
         "unless its scrape says honor_labels.",
     ),
-    Setting("metrics.web_config_file", Reserved(_PATH), "TLS and users of the server, as exporter-toolkit describes them."),
+    Setting(
+        "metrics.families",
+        Switches("a mapping of patterns to true or false", _NAMES),
+        "Which families are shown: a regular expression on the whole name, and true or false. The first that matches decides.",
+        example='{energyd_process_cpu_seconds_total: true, "energyd_process_.*": false}',
+    ),
+    Setting(
+        "metrics.rename",
+        Pairs("a mapping of patterns to names", _NAMES, Text("a name", check.family_name, check.FAMILY_NAME_PATTERN)),
+        "New names of families: a regular expression on the whole name, and the name, in which $1 stands for the first group.",
+        example='{"energyd_(.*)": home_$1}',
+    ),
+    Setting(
+        "metrics.web_config_file",
+        _PATH,
+        "TLS and users of the server: a web configuration file as node_exporter and Prometheus read it. Changes apply at once.",
+        example="/etc/energyd/web.yml",
+    ),
+    Setting(
+        "metrics.bearer_token_file",
+        _PATH,
+        "File with a token: whoever asks must say `Authorization: Bearer TOKEN`, or be a user of web_config_file.",
+        example="/etc/energyd/scrape-token",
+    ),
     Setting(
         "metrics.push[].name",
         Text("1 to 32 of a-z, 0-9, _ and -", check.name, check.NAME_PATTERN),

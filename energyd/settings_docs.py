@@ -16,7 +16,7 @@ from energyd import environment, settings
 from energyd.configfile import DEFAULT_PATH
 from energyd.errors import EXIT_CONFIGURATION, EXIT_OK
 from energyd.settings import Setting, default
-from energyd.settingtypes import Boolean, Duration, Pairs, Text, duration
+from energyd.settingtypes import Boolean, Duration, Pairs, Switches, Text, duration
 
 WIDTH: Final = 100
 
@@ -89,7 +89,7 @@ def _comment(text: str, indent: str) -> str:
 
 def _sentence(row: Setting) -> str:
     """The meaning, and what the value must be where the meaning does not say it."""
-    evident = isinstance(row.type, Boolean | Pairs | Text)
+    evident = isinstance(row.type, Boolean | Pairs | Switches | Text)
     return row.help + ("" if evident else f" Must be {row.type.words}.")
 
 

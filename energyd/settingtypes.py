@@ -271,6 +271,27 @@ class Texts(NamedTuple):
         return {"anyOf": [self.each.schema(), {"type": "array", "items": self.each.schema()}]}
 
 
+class Switches(NamedTuple):
+    """A mapping of texts to truths, in the order written; `name` checks the keys."""
+
+    words: str
+    name: Text
+
+    def read(self, node: Node) -> tuple[tuple[str, bool], ...]:
+        if not isinstance(node.value, dict):
+            raise ValueError(f"must be {self.words}, not {seen(node)}")
+        switches = []
+        for key, item in node.value.items():
+            try:
+                switches.append((self.name.check(key), Boolean().read(item)))
+            except ValueError as error:
+                raise ValueError(f"{shown(key)}: {error}") from None
+        return tuple(switches)
+
+    def schema(self) -> Json:
+        return {"type": "object", "additionalProperties": {"type": "boolean"}}
+
+
 class Mappings(NamedTuple):
     """A list of mappings whose keys nothing reads yet."""
 

@@ -1,7 +1,7 @@
 """`energyd status`: each process, how fresh its ring is, how fast it writes, what it last complained about.
 
 It reads what lies in the run directory and asks nobody: workers.json of the supervisor's plugin where there is one, the headers
-and labels of the rings; only overruns come from the aggregator's /metrics, if it answers. So it works with supervisord, with
+and labels of the rings; only overruns come from the aggregator's /metrics, if it answers us. So it works with supervisord, with
 systemd units and after a crash. Law: exit code 0 when everything is fresh, 1 when something is not, and then the line says why.
 """
 
@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -16,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from energyd import address, configfile, places, programs, rundir
 from energyd import config as configuration
-from energyd import configfile, places, programs, rundir
 from energyd.ring import labels, layout
 from energyd.units import NS_PER_S
 
@@ -26,6 +27,7 @@ MEASURE_S: Final = 0.5
 ANSWER_S: Final = 1.0
 STALE, FRESH = 1, 0
 """Exit codes."""
+REFUSALS: Final = (401, 403, 429)
 AGGREGATOR: Final = "aggregator"
 OVERRUNS: Final = re.compile(rb'^energyd_ring_overruns_total\{(?:[^}]*,)?ring="([^"]+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 
@@ -150,22 +152,17 @@ def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, 
     )
 
 
-def metrics_url(config: configuration.Config) -> str:
-    """Where the aggregator of this configuration is asked from the same machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.metrics.listen, config.metrics.listen)
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.metrics.port}{config.metrics.path}"
-
-
-def ask_aggregator(url: str) -> tuple[dict[str, int], str]:
-    """(overruns by ring, '') or ({}, why there is no answer)."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def ask_aggregator(request: urllib.request.Request) -> tuple[dict[str, int], str]:
+    """(overruns by ring, '') or ({}, why there is no answer). One that wants to know who asks does answer."""
+    url = request.full_url
     try:
-        with opener.open(url, timeout=ANSWER_S) as answer:
+        with address.opener().open(request, timeout=ANSWER_S) as answer:
             text: bytes = answer.read()
     except urllib.error.HTTPError as error:
-        return {}, f"{url} answers {error.code} {error.reason}"
+        return {}, "" if error.code in REFUSALS else f"{url} answers {error.code} {error.reason}"
     except OSError as error:
-        return {}, f"{url} does not answer: {getattr(error, 'reason', error)}"
+        reason = getattr(error, "reason", error)
+        return {}, "" if isinstance(reason, ssl.SSLError) else f"{url} does not answer: {reason}"
     return {name.decode(): int(float(value)) for name, value in OVERRUNS.findall(text)}, ""
 
 
@@ -177,7 +174,7 @@ def collect(
     with_ring = [program.name for program in wanted if program.priority == programs.READER]
     rings = read_rings(config.run_dir, with_ring, mono_ns, sleep)
     reports = (rundir.read_json(rundir.workers_file(config.run_dir)) or {}).get("programs", {})
-    overruns, silence = ask_aggregator(metrics_url(config)) if config.metrics.enabled else ({}, "")
+    overruns, silence = ask_aggregator(address.request(config)) if config.metrics.enabled else ({}, "")
     return [
         judge(
             program.name,

@@ -5,6 +5,7 @@ python -m energyd.workers.aggregator CONFIG_JSON
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -21,13 +22,17 @@ from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_OK, EnergydError, EnvironmentFault
 from energyd.export import efficiencymetrics, ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
+from energyd.export.access import Access
+from energyd.export.document import names
 from energyd.export.guests import Guests
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
+from energyd.export.selection import Selection
 from energyd.export.selfmetrics import SelfMetrics
 from energyd.export.served import Served
 from energyd.export.server import Server, start
+from energyd.export.webfiles import WebFiles
 from energyd.feed import Feed, from_first_label
 from energyd.groups.grouper import Grouper
 from energyd.groups.names import HostNames
@@ -140,7 +145,10 @@ def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:
 
 
 async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Server | None, asyncio.Task[None]]:
-    metrics, http = settings.metrics, HttpMetrics(CLOCK)
+    metrics = settings.metrics
+    selection = Selection(metrics.families, metrics.rename)
+    selection.check(names(settings.compatibility))
+    http = HttpMetrics(CLOCK, selection, metrics.labels)
     pushers = Pushers(metrics, Path(settings.state_dir), Path(settings.run_dir), __version__, CLOCK, aggregator.logger)
     sources = [pushers.families, self_metrics(aggregator, settings).families]
     views = [ledgermetrics.families, efficiencymetrics.families]
@@ -150,14 +158,18 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Ser
         views.append(myelectricaldata.Families(http.answered))
     if scaphmetrics.NAME in settings.compatibility:
         views.append(scaphmetrics.Scaphandre(settings.procfs_root, page_bytes=os.sysconf("SC_PAGE_SIZE")).families)
-    served = Served(aggregator.refresh, CLOCK, __version__, metrics.labels, sources=sources, views=views, tail=http.exposition)
+    served = Served(
+        aggregator.refresh, CLOCK, __version__, metrics.labels, sources, http.exposition, views=views, selection=selection
+    )
     served.publish(aggregator.refresh())
     pushing = asyncio.create_task(pushers.run(served))
     if not metrics.enabled:
         return served, None, pushing
     rings = [ring.name for ring in aggregator.feed.rings(CLOCK.mono_ns())]
-    pages = application(served, http, path=metrics.path, rings=rings, version=__version__, clock=CLOCK)
-    return served, await start(pages, metrics.listen, metrics.port), pushing
+    files = WebFiles(metrics.web_config_file, metrics.bearer_token_file)
+    access = Access(CLOCK, logging.getLogger("energyd.http"))
+    pages = application(served, http, path=metrics.path, rings=rings, version=__version__, clock=CLOCK, access=access)
+    return served, await start(pages, metrics.listen, metrics.port, access, files), pushing
 
 
 async def main_loop(aggregator: Aggregator, served: Served, pushing: asyncio.Task[None], stop: asyncio.Event) -> None:

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -11,12 +10,11 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from energyd import rundir, status
+from energyd import address, rundir, status
 from energyd.config import Config
 from energyd.doctor.check import Check, failure, ok, warning
 
 TIMEOUT_S: Final = 5.0
-OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 COMPATIBILITY: Final = ("linky_", "myelectricaldata_", "scaph_")
 """Families with inherited names, which promtool cannot like."""
 
@@ -48,9 +46,10 @@ def endpoint(config: Config) -> Iterator[Check]:
     if not config.metrics.enabled:
         yield ok("endpoint", "metrics.enabled is false: nothing is served")
         return
-    url = status.metrics_url(config)
+    request = address.request(config)
+    url = request.full_url
     try:
-        with OPENER.open(url, timeout=TIMEOUT_S) as answer:
+        with address.opener().open(request, timeout=TIMEOUT_S) as answer:
             body = answer.read().decode()
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.UNAUTHORIZED:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,12 @@ from energyd.export.metric import Metric
 
 COMPATIBILITY: Final = {module.NAME: module.METRICS for module in (linkymetrics, myelectricaldata, scaphmetrics)}
 """The families of other programs by the value of `compatibility` that switches them on."""
+
+
+def names(compatibility: Iterable[str]) -> list[str]:
+    """Every name that can be shown where `compatibility` is switched on."""
+    return [metric.name for metrics in (CATALOGUE, *(COMPATIBILITY.get(name, ()) for name in compatibility)) for metric in metrics]
+
 
 _HEAD = """\
 # Metrics

@@ -1,6 +1,6 @@
 """What our own HTTP server does, and how fresh what it shows is, counted by prometheus_client in a registry of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
@@ -11,6 +11,7 @@ from energyd.aggregate.snapshot import Snapshot
 from energyd.export import catalogue
 from energyd.export.collect import TIC_RING_PREFIX
 from energyd.export.negotiate import OPENMETRICS
+from energyd.export.selection import Selection
 from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
 
@@ -24,10 +25,14 @@ _ZONES_RING: Final = "rapl"
 
 
 class HttpMetrics:
-    """Requests by handler, method and status: how many, how long, how large, how many at this moment; and freshness."""
+    """Requests by handler, method and status: how many, how long, how large, how many at this moment; and freshness.
 
-    def __init__(self, clock: Clock) -> None:
+    `labels` are added to every series that has none of that name.
+    """
+
+    def __init__(self, clock: Clock, selection: Selection | None = None, labels: Sequence[tuple[str, str]] = ()) -> None:
         self._clock = clock
+        self._selection, self._labels = selection or Selection(), labels
         registry = self._registry = CollectorRegistry()
         self.answered: dict[str, int] = {}  # requests by handler
         requests, duration, in_progress = catalogue.HTTP_REQUESTS, catalogue.HTTP_DURATION, catalogue.HTTP_IN_PROGRESS
@@ -68,7 +73,7 @@ class HttpMetrics:
         now_ns = self._clock.mono_ns()
         rendered_ns, body = self._expositions.get(name, (now_ns - NS_PER_S, b""))
         if now_ns - rendered_ns >= NS_PER_S:
-            registry = cast(CollectorRegistry, _WithoutCreated(self._registry))
+            registry = cast(CollectorRegistry, _Shown(self._registry, self._selection, dict(self._labels)))
             if name == OPENMETRICS:
                 body = cast(bytes, generate_openmetrics(registry)).removesuffix(b"# EOF\n")  # type: ignore[no-untyped-call]
             else:
@@ -85,13 +90,26 @@ def _data_of(ring: str) -> str:
     return METERS if ring.startswith(TIC_RING_PREFIX) else ZONES if ring == _ZONES_RING else ""
 
 
-class _WithoutCreated:
-    """The families of a registry without the `_created` series that prometheus_client adds."""
+class _Shown:
+    """The families of a registry that are shown, under their names, with the constant labels, without `_created`."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, selection: Selection, labels: dict[str, str]) -> None:
         self._registry = registry
+        self._selection = selection
+        self._labels = labels
 
     def collect(self) -> Iterator[ClientMetric]:
         for metric in self._registry.collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            own = metric.name + ("_total" if metric.type == "counter" else "")
+            name = self._selection.name(own)
+            if name is None:
+                continue
+            samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            metric.samples = [
+                sample._replace(name=name + sample.name.removeprefix(own), labels=self._labels | sample.labels)
+                for sample in samples
+            ]
+            if metric.type == "counter" and not name.endswith("_total"):
+                metric.type = "unknown"  # what is called otherwise is no counter to OpenMetrics
+            metric.name = name.removesuffix("_total") if metric.type == "counter" else name
             yield metric

@@ -13,6 +13,7 @@ from energyd.export.collect import collect
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS
 from energyd.export.render import Rendered, Renderer
+from energyd.export.selection import Selection
 from energyd.service.clock import Clock
 
 FRESH_NS: Final = 50_000_000
@@ -24,7 +25,7 @@ class Served:
     `refresh` folds what has come in and returns a new Snapshot, None while there is none; it is called when somebody asks and the
     last one is older than FRESH_NS. `sources` give families of the exporter's own, `views` others of the same Snapshot, `tail` an
     exposition that is appended in the format named (see `energyd.export.negotiate`). `encoders` are the codings on offer (see
-    `energyd.export.encoding`).
+    `energyd.export.encoding`). `selection` says what is shown of all that, and under which names.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Served:
         tail: Callable[[str], bytes] = lambda _name: b"",
         encoders: Mapping[str, Callable[[bytes], bytes]] | None = None,
         views: Sequence[Callable[[Snapshot], list[Family]]] = (),
+        selection: Selection | None = None,
     ) -> None:
         self._refresh = refresh
         self._clock = clock
@@ -45,6 +47,7 @@ class Served:
         self._views = views
         self._tail = tail
         self._encoders = encoding.encoders() if encoders is None else encoders
+        self._selection = selection or Selection()
         self._renderer = Renderer(labels)
         self._snapshot: Snapshot | None = None
         self._published_ns = 0
@@ -79,7 +82,8 @@ class Served:
         if self._rendered is None:
             families = collect(snapshot, self._version)
             families += [family for view in self._views for family in view(snapshot)]
-            self._rendered = self._renderer.render([*families, *(family for source in self._sources for family in source())])
+            families += [family for source in self._sources for family in source()]
+            self._rendered = self._renderer.render(self._selection.families(families))
         return snapshot, self._rendered
 
     @property

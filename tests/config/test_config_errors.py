@@ -78,7 +78,10 @@ MISTAKES = [
     ("timezone: Paris", "timezone: must be a name of the time zone database such as Europe/Paris, not 'Paris'"),
     ("energy: {sources: [rapl, meter]}", "energy.sources: a meter stands before all others, or is no source; put meter first"),
     ("energy: {sources: [model]}", "energy.sources: model needs energy.model_idle_w and a greater energy.model_max_w"),
-    ("energy: {sources: [model], model_idle_w: 9, model_max_w: 8}", "energy.sources: model needs energy.model_idle_w and a greater"),
+    (
+        "energy: {sources: [model], model_idle_w: 9, model_max_w: 8}",
+        "energy.sources: model needs energy.model_idle_w and a greater",
+    ),
     ("energy: {sources: [hwmno]}", "energy.sources: must be auto, rapl, psys, hwmon, battery, nvidia, meter or model, not hwmno"),
     ("energy: {sources: [rapl, rapl]}", "energy.sources: names one of its items twice"),
     (
@@ -177,7 +180,11 @@ MISTAKES = [
     ),
     ("metrics: {push: {url: http://a/, match: '('}}", "metrics.push.match: must be a regular expression: missing )"),
     # what is not built yet is refused, not ignored
-    ("metrics: {web_config_file: /etc/web.yml}", "metrics.web_config_file: not available in this version of energyd; remove it"),
+    ("metrics: {families: [energyd_.*]}", "metrics.families: must be a mapping of patterns to true or false, not a list"),
+    ("metrics: {families: {energyd_.*: 0}}", "metrics.families: energyd_.*: must be true or false, not 0"),
+    ("metrics: {families: {'(': true}}", "metrics.families: (: must be a regular expression"),
+    ("metrics: {rename: {energyd_.*: 'a b'}}", "metrics.rename: energyd_.*: must be a name of letters, digits and _"),
+    ("metrics: {bearer_token_file: token}", "metrics.bearer_token_file: must be an absolute path, not 'token'"),
     ("metrics: {web_config_file: web.yml}", "metrics.web_config_file: must be an absolute path, not 'web.yml'"),
     (
         "metrics: {spool: {max_bytes: 1.5}}",
@@ -192,7 +199,10 @@ MISTAKES = [
     ("groups: [{name: '{com}'}]", "groups[0].name: {com} is not a field; the fields are comm, exe, "),
     ("groups: [{name: '{comm'}]", "groups[0].name: has a brace that begins or ends no field"),
     ("groups: [{name: '{{.Foo}}'}]", "groups[0].name: {{.Foo}} is not a field; those of process-exporter are Comm, "),
-    ("groups: [{kind: box}]", "groups[0].kind: must be container, pod, vm, job, unit, user, helper, cgroup, kernel or host, not box"),
+    (
+        "groups: [{kind: box}]",
+        "groups[0].kind: must be container, pod, vm, job, unit, user, helper, cgroup, kernel or host, not box",
+    ),
     ("groups: [{cmdline: ['(']}]", "groups[0].cmdline: must be a regular expression: missing )"),
     ("groups: [{label: {a: '('}}]", "groups[0].label: a: must be a regular expression: missing )"),
     ("groups: [{cgroup: '*'}]", "groups[0].cgroup: must be a regular expression: nothing to repeat"),

@@ -169,7 +169,12 @@ ACCEPTED = [
     {"energy": {"rate_hz": 10, "sources": [], "price_eur_per_kwh": None}, "usage": {"top": 0}},
     {"groups": [{"name": "{comm}", "kind": ["vm", "job"], "runtime": "qemu", "label": {"a": ".+"}, "comm": "x"}]},
     {"groups": {"process_names": [{"name": "{{.Comm}}", "cmdline": [".+"]}]}},
-    {"groups": [], "tariffs": None, "metrics": {"spool": {}, "web_config_file": None}, "compatibility": []},
+    {
+        "groups": [],
+        "tariffs": None,
+        "metrics": {"spool": {}, "web_config_file": None, "families": None, "rename": {}},
+        "compatibility": [],
+    },
 ]
 REFUSED = [
     [],
@@ -189,7 +194,7 @@ REFUSED = [
     {"groups": [{"comm": 1}]},
     {"groups": {"process_name": []}},
     {"metrics": {"spool": {"max_bytes": 5}}},
-    {"metrics": {"web_config_file": "/etc/web.yml"}},
+    {"metrics": {"web_config_file": "web.yml"}},
 ]
 
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from energyd import cli, status
+from energyd import address, cli, status
 from energyd.config import Config, Metrics
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.samples import PROCESS, RAPL, TIC, USAGE
@@ -122,20 +122,30 @@ def aggregator():
     server.server_close()
 
 
+def request(aggregator):
+    return address.request(Config(metrics=Metrics(port=aggregator.server_port)))
+
+
 def test_overruns_come_from_the_aggregator(aggregator):
-    assert status.ask_aggregator(f"http://127.0.0.1:{aggregator.server_port}/metrics") == ({"rapl": 3, "usage": 0}, "")
+    assert status.ask_aggregator(request(aggregator)) == ({"rapl": 3, "usage": 0}, "")
 
 
 def test_an_aggregator_that_is_not_ready_says_so_itself(aggregator):
     aggregator.code = 503
-    _, silence = status.ask_aggregator(f"http://127.0.0.1:{aggregator.server_port}/metrics")
+    _, silence = status.ask_aggregator(request(aggregator))
 
     assert "answers 503 Service Unavailable" in silence
 
 
+def test_an_aggregator_that_wants_to_know_who_asks_does_answer(aggregator):
+    aggregator.code = 401
+
+    assert status.ask_aggregator(request(aggregator)) == ({}, "")
+
+
 def test_an_address_for_all_is_asked_on_this_machine():
-    assert status.metrics_url(Config(metrics=Metrics(listen="0.0.0.0"))) == "http://127.0.0.1:9836/metrics"
-    assert status.metrics_url(Config(metrics=Metrics(listen="::"))) == "http://[::1]:9836/metrics"
+    assert address.local_url(Config(metrics=Metrics(listen="0.0.0.0"))) == "http://127.0.0.1:9836/metrics"
+    assert address.local_url(Config(metrics=Metrics(listen="::"))) == "http://[::1]:9836/metrics"
 
 
 def run_status(run_dir, capsys, *flags):
