@@ -13,7 +13,7 @@ from energyd.config import Config
 from energyd.ledger.days import Days, days_between, month_begin, next_month
 from energyd.ledger.periods import consumed_wh, injected_wh, is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.reckon import DayAccount, Period, Reckoner, by_tariff, period_lookup, produced_wh, total
+from energyd.ledger.reckon import DayAccount, Period, Reckoner, by_tariff, period_lookup, produced_wh, self_consumed, total
 from energyd.ledger.store import MeterRow, Peak, Store
 from energyd.ledger.sums import CURVE, INDEXES, MEASURED, NOTHING, Ledgered
 
@@ -84,11 +84,14 @@ class History:
         """The rows from `first` to `last`, both included, those without anything known left out, by meter and time."""
         names = self.meters if meter is None else [meter]
         accounts = {name: self._accounts(name, first, last) for name in self.meters}
-        injected = self._injected_by_period(accounts, unit)
+        houses: dict[str, list[DayAccount]] = {}
+        for name, days in accounts.items():
+            for account in () if self._produces(name) else days:
+                houses.setdefault(_NAMES[unit](account.day), []).append(account)
         entries = []
         for name in names:
             for period, group in groupby(accounts.get(name, ()), key=lambda account: _NAMES[unit](account.day)):
-                entries.append(self._entry(name, period, list(group), unit, injected.get(period)))
+                entries.append(self._entry(name, period, list(group), unit, houses.get(period, [])))
         return entries
 
     def _accounts(self, name: str, first: date, last: date) -> list[DayAccount]:
@@ -114,24 +117,13 @@ class History:
         meter = self._meters.get(name)
         return meter is not None and meter.role == "production"
 
-    def _injected_by_period(self, accounts: dict[str, list[DayAccount]], unit: str) -> dict[str, int]:
-        """What the houses gave back, for the self-consumption of the production meters."""
-        injected: dict[str, int] = {}
-        for name, days in accounts.items():
-            if not self._produces(name):
-                for account in days:
-                    period = _NAMES[unit](account.day)
-                    injected[period] = injected.get(period, 0) + (injected_wh(account.sum.registers) or 0)
-        return injected
-
-    def _entry(self, name: str, period: str, accounts: Sequence[DayAccount], unit: str, injected: int | None) -> Entry:
+    def _entry(self, name: str, period: str, accounts: Sequence[DayAccount], unit: str, houses: Sequence[DayAccount]) -> Entry:
         first_day, last_day = accounts[0].day, accounts[-1].day
         begun, end = _bounds(unit, first_day)
         until = min(end, date.fromordinal(self._days.day_of(self._now_s).toordinal() + 1))
         whole = total(accounts, (until - begun).days)
         known = [account.sum for account in accounts]
         produces = self._produces(name)
-        produced = produced_wh(whole.registers) if produces else None
         priced = self._prices.has_tables(name)
         return Entry(
             meter=name,
@@ -140,8 +132,8 @@ class History:
             registers=whole.registers,
             tariffs={} if produces else by_tariff(whole.registers, self._period(name)),
             injected_wh=None if produces else injected_wh(whole.registers),
-            produced_wh=produced,
-            self_consumed_wh=None if produced is None else max(0, produced - (injected or 0)),
+            produced_wh=produced_wh(whole.registers) if produces else None,
+            self_consumed_wh=self_consumed(accounts, houses) if produces else None,
             peak=self._peak(name, first_day, last_day),
             cost_neur=whole.cost_neur if priced else None,
             subscription_neur=whole.subscription_neur if priced else None,

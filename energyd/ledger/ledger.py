@@ -20,9 +20,10 @@ from energyd.ledger.days import Days
 from energyd.ledger.hostcost import HostCost
 from energyd.ledger.keeper import Keeper
 from energyd.ledger.prices import PriceBook
+from energyd.ledger.reckon import DayAccount, self_consumed
 from energyd.ledger.scribe import Mark
 from energyd.ledger.store import Store, open_or_set_aside
-from energyd.ledger.views import MeterView, self_consumed
+from energyd.ledger.views import MeterView
 from energyd.service.clock import Clock, ScaledClock
 from energyd.units import NS_PER_S
 
@@ -157,11 +158,24 @@ class Ledger:
             meters=meters,
             price_neur_per_wh=price,
             host_cost_neur=self._host.cost_neur,
-            self_consumed=self_consumed(meters),
+            self_consumed=self._self_consumed(meters),
             write_failures=self._failures,
             waiting=self._waiting(),
             behind=sum(keeper.behind for keeper in self._keepers.values()),
         )
+
+    def _self_consumed(self, meters: tuple[MeterLedger, ...]) -> tuple[tuple[str, int], ...]:
+        """By stretch; nothing where no production meter is configured."""
+        if not any(keeper.produces for keeper in self._keepers.values()):
+            return ()
+
+        def accounts(stretch: str, produces: bool) -> list[DayAccount]:
+            views = [self._views[meter.meter] for meter in meters if self._keepers[meter.meter].produces == produces]
+            return [account for view in views for account in view.accounts.get(stretch, ())]
+
+        names = dict.fromkeys(stretch.name for meter in meters for stretch in meter.stretches)
+        sums = {name: self_consumed(accounts(name, True), accounts(name, False)) for name in names}
+        return tuple((name, energy_wh) for name, energy_wh in sums.items() if energy_wh is not None)
 
     def _meters(self, mono_ns: int) -> tuple[MeterLedger, ...]:
         if self._store is None:

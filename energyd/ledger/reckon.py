@@ -4,14 +4,14 @@ A month is the sum of its days and a year the sum of its months, in energy and i
 DayAccounts. Law: what has no price costs nothing and is told as `unpriced_wh`; a day that has not ended is reckoned until now.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
 from energyd.ledger.days import Days, month_begin, next_month
 from energyd.ledger.periods import consumed_wh, injected_wh, is_injected, is_supplied, period_of
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.sums import Ledgered, Sum
+from energyd.ledger.sums import NOTHING, Ledgered, Sum
 
 Period = Callable[[str], str]
 """The tariff period of a register."""
@@ -123,10 +123,25 @@ def by_tariff(registers: dict[str, int], period: Period) -> dict[str, int]:
     return result
 
 
-def produced_wh(registers: dict[str, int]) -> int:
+def produced_wh(registers: Mapping[str, int]) -> int:
     """What a production meter counts: what it injects, or in historique mode its one register."""
     injected = injected_wh(registers)
     return consumed_wh(registers) if injected is None else injected
+
+
+def self_consumed(produced: Iterable[DayAccount], drawn: Iterable[DayAccount]) -> int | None:
+    """What production meters produced and house meters did not inject, day by day; None if no production is known.
+
+    Two meters are not read at the same instant, so a day's difference may fall below zero by some watt-hours; that is none.
+    """
+    made: dict[date, int] = {}
+    for account in produced:
+        if account.sum.origin != NOTHING:
+            made[account.day] = made.get(account.day, 0) + produced_wh(account.sum.registers)
+    given: dict[date, int] = {}
+    for account in drawn:
+        given[account.day] = given.get(account.day, 0) + (injected_wh(account.sum.registers) or 0)
+    return sum(max(0, energy_wh - given.get(day, 0)) for day, energy_wh in made.items()) if made else None
 
 
 def period_lookup(contract: str, learned: dict[str, str]) -> Period:

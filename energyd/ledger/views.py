@@ -4,7 +4,6 @@ Days that have ended are reckoned once and kept; what moves is reckoned anew whe
 pair: `today` beside `yesterday_so_far` (yesterday until the same time of day), `this_month` beside `last_month_so_far`.
 """
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
@@ -14,7 +13,7 @@ from energyd.ledger.days import Days, days_between, month_before, month_begin
 from energyd.ledger.keeper import Keeper
 from energyd.ledger.periods import is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.reckon import DayAccount, Reckoner, Total, total
+from energyd.ledger.reckon import DayAccount, Reckoner, total
 from energyd.ledger.scribe import Mark
 from energyd.ledger.store import Store
 from energyd.ledger.sums import Ledgered, Live
@@ -33,6 +32,7 @@ class MeterView:
         self._source = source
         self._key: tuple[object, ...] = ()
         self._view: MeterLedger | None = None
+        self.accounts: dict[str, list[DayAccount]] = {}  # by stretch
         self.forget()
 
     def forget(self) -> None:
@@ -86,7 +86,7 @@ class MeterView:
             year=f"{today.year:04}",
             last_year=f"{last_year:04}",
             stretches=stretches,
-            last_day=None if last_day is None else self._stretch("last_day", total([last_day], 1)),
+            last_day=None if last_day is None else self._stretch("last_day", [last_day], 1),
             peaks=self._peaks(today),
             last_day_peak_va=None if last_day is None else self._peak_va(last_day.day),
             costs_neur=tuple(
@@ -138,18 +138,18 @@ class MeterView:
         year, last_year = date(today.year, 1, 1), date(today.year - 1, 1, 1)
         yesterday, week = today - timedelta(days=1), timedelta(days=7)
 
+        def closed(begin: date, end: date) -> list[DayAccount]:
+            return [self._closed[day] for day in days_between(begin, end) if day in self._closed]
+
         def whole(name: str, begin: date, end: date) -> Stretch:
-            accounts = [self._closed[day] for day in days_between(begin, end) if day in self._closed]
-            return self._stretch(name, total(accounts, (end - begin).days))
+            return self._stretch(name, closed(begin, end), (end - begin).days)
 
         def until_now(name: str, begin: date) -> Stretch:
-            accounts = [self._closed[day] for day in days_between(begin, today) if day in self._closed]
-            return self._stretch(name, total([*accounts, partial], (today - begin).days + 1))
+            return self._stretch(name, [*closed(begin, today), partial], (today - begin).days + 1)
 
         def so_far(name: str, begin: date, last: date) -> Stretch:
-            accounts = [self._closed[day] for day in days_between(begin, last) if day in self._closed]
             part = reckoner.day(last, self._days.same_time_s(at_s, last))
-            return self._stretch(name, total([*accounts, part], (last - begin).days + 1))
+            return self._stretch(name, [*closed(begin, last), part], (last - begin).days + 1)
 
         if reckoner.first_day is None:
             return ()
@@ -168,8 +168,9 @@ class MeterView:
             whole("last_year", last_year, year),
         )
 
-    def _stretch(self, name: str, whole: Total) -> Stretch:
-        keeper, latest = self._keeper, self._keeper.latest
+    def _stretch(self, name: str, accounts: list[DayAccount], wanted: int) -> Stretch:
+        keeper, latest, whole = self._keeper, self._keeper.latest, total(accounts, wanted)
+        self.accounts[name] = accounts
         unused = {register for register, shown_wh in latest.registers.items() if not shown_wh} if latest else set()
         energies = tuple(
             Energy(register, keeper.period(register), keeper.direction(register, whole.registers), energy_wh)
@@ -231,20 +232,3 @@ class MeterView:
 def _counted(standing: Standing, mark: Mark) -> dict[str, int]:
     before = {register: value.counted_wh for register, value in standing.values.items()}
     return {**before, **{register: value.counted_wh for register, value in values_at(standing, mark).items()}}
-
-
-def self_consumed(meters: Sequence[MeterLedger]) -> tuple[tuple[str, int], ...]:
-    """Energy that was produced and not injected, by stretch; only where a meter of its own counts what is produced.
-
-    Two meters are not read at the same instant, so their difference may fall below zero by some watt-hours; that is none.
-    """
-    produced: dict[str, int] = {}
-    injected: dict[str, int] = {}
-    for meter in meters:
-        for stretch in meter.stretches:
-            for energy in stretch.energies:
-                if energy.direction == "produced":
-                    produced[stretch.name] = produced.get(stretch.name, 0) + energy.energy_wh
-                elif energy.direction == "injected":
-                    injected[stretch.name] = injected.get(stretch.name, 0) + energy.energy_wh
-    return tuple((name, max(0, energy_wh - injected.get(name, 0))) for name, energy_wh in produced.items())
