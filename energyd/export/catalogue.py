@@ -170,7 +170,7 @@ METER_ENERGY = counter(
     "watthours",
     "Active energy by register of the supplier's tariff, and what was injected: their sum per direction is the meter's total.",
     _REGISTER,
-    "11 x meters",
+    "11 x meters, professional ones 24",
 )
 METER_ALL_TARIFFS_ENERGY = counter(
     "energyd_meter_all_tariffs_energy_watthours_total",
@@ -184,7 +184,7 @@ METER_DISTRIBUTOR_ENERGY = counter(
     "watthours",
     "The same energy by register of the distributor's tariff.",
     _REGISTER,
-    "4 x meters",
+    "4 x meters, professional ones 12",
 )
 METER_REACTIVE_ENERGY = counter(
     "energyd_meter_reactive_energy_varhours_total", "varhours", "Reactive energy by quadrant.", ("meter", "quadrant"), "4 x meters"

@@ -1,8 +1,12 @@
 """What a well-formed group of a professional meter looks like: its characters, its unit, its value.
 
 CJE, ICE-2Q, ICE-4Q, PME-PMI and SAPHIR, Enedis-NOI-CPT_02E 2.6 to 2.10. Numbers have no leading zeros and carry their unit, so a
-shape is an expression and a factor; a label that comes in two units has a shape, and a field, for each. Real PME-PMI write
-`EAP-1_s` and `EAP_s2` where the specification prints `EaP-1_s` and `EaP_s2`, and `DebP` for `DébP`: all are read.
+shape is an expression and a factor; a label that comes in two units has a shape, and a field, for each.
+
+What was checked against a meter: PME-PMI, on 20 kB of a published recording of one in service (consumer, contract BT 4 SUP36; all
+987 groups that verify are read, 44 labels). It writes `EAP-1_s` and `EAP_s2` where the specification prints `EaP-1_s` and `EaP_s2`,
+and `DebP` for `DébP`: all are read. CJE, ICE, SAPHIR, and the injection of a PME-PMI are read as the specification says, no more;
+it leaves open whether their clocks follow summer time, and legal time is taken.
 """
 
 import re
