@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 from energyd import rundir
 from energyd.config import Config, Meter
 from energyd.errors import ConfigError
-from energyd.powercap.advice import explain
-from energyd.powercap.sources import Model, Places, sensor
+from energyd.hostsensor import advice_of, sensor_of
 from energyd.service.clock import SYSTEM_CLOCK
 
 METER, RAPL = "meter", "rapl"
@@ -46,20 +45,16 @@ def parse_simulate(text: str) -> Simulate:
 
 def energy_state(config: Config) -> tuple[bool, str]:
     """Whether this machine has something that tells its energy, by `energy.sources`, and a sentence about it."""
-    energy = config.energy
-    if METER in energy.sources:
+    if METER in config.energy.sources:
         return True, "the host's power is a meter's, by energy.sources"
-    places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
-    found = sensor(energy.sources, places, Model(energy.model_idle_w, energy.model_max_w), SYSTEM_CLOCK.mono_ns)
+    found = sensor_of(config, SYSTEM_CLOCK.mono_ns)
     found.rescan()
     zones = found.zones
     found.close()
     host = [zone for zone in zones if zone.additive and zone.used]
     if host:
         return True, f"{', '.join(zone.name for zone in host)} by {host[0].source}, {host[0].path or host[0].device}"
-    return False, " ".join(
-        explain(zones, config.powercap_root, config.procfs_root)
-    ) or "no source that energy.sources names is here"
+    return False, " ".join(advice_of(config, zones)) or "no source that energy.sources names is here"
 
 
 def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup:

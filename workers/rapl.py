@@ -12,14 +12,12 @@ from pathlib import Path
 
 from energyd import config as configuration
 from energyd.config import Config
-from energyd.errors import EXIT_OK, EnergydError
-from energyd.powercap.advice import explain
-from energyd.powercap.sensor import NO_CHANGE, Change, Sample, Sensor
-from energyd.powercap.sources import Model, Places, sensor, simulated_sensor
+from energyd.hostsensor import advice_of, sensor_of
+from energyd.powercap.sensor import NO_CHANGE, Change, Sample
 from energyd.ring.reporter import Reporter
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.samples import COUNTERS, FAILED, RAPL
-from energyd.service import log
+from energyd.service import log, worker
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.clock import suspended_ns
 from energyd.service.loop import run_periodic, sharpen_timers
@@ -35,10 +33,9 @@ class RaplReader:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.simulated = "rapl" in config.simulated
         self.logger = log.setup("energyd.rapl", config.log.level, config.log.format)
         self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report)
-        self.sensor = simulated_sensor(config.powercap_root, CLOCK.mono_ns) if self.simulated else machine_sensor(config)
+        self.sensor = sensor_of(config, CLOCK.mono_ns)
         self.sweeps = self.missed_ticks = self.read_errors = self.appeared = self.vanished = 0
         self.samples: list[Sample] = []  # not yet in the ring
         self.write_due_ns = self.tell_due_ns = 0
@@ -69,7 +66,7 @@ class RaplReader:
             self.open_ring()
             appeared = self.sensor.zones
         for zone in appeared:
-            self.numbers[zone.name] = self.writer.label(zone.label("simulated" if self.simulated else zone.source))
+            self.numbers[zone.name] = self.writer.label(zone.label())
             if zone.used:
                 self.appeared += 1
             else:  # the label takes effect with its first sample
@@ -77,8 +74,7 @@ class RaplReader:
                     self.numbers[zone.name], CLOCK.mono_ns(), (zone.read_errno or errno.ENODEV, 0, 0, 0), status=FAILED
                 )
             self.logger.info("%s by %s: %s", zone.name, zone.device, zone.dropped or ("read" if zone.used else "unreadable"))
-        host = "meter" not in self.config.energy.sources
-        for sentence in explain(self.sensor.zones, self.config.powercap_root, self.config.procfs_root, host=host):
+        for sentence in advice_of(self.config, self.sensor.zones):
             self.reporter.fault(sentence, sentence)
 
     def tick(self, missed: int) -> None:
@@ -114,12 +110,6 @@ class RaplReader:
         self.write_due_ns = now_ns + BATCH_NS
 
 
-def machine_sensor(config: Config) -> Sensor:
-    model = Model(config.energy.model_idle_w, config.energy.model_max_w)
-    places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
-    return sensor(config.energy.sources, places, model, CLOCK.mono_ns)
-
-
 def startup(config_path: str) -> RaplReader:
     reader = RaplReader(configuration.read(config_path))
     sharpen_timers()
@@ -137,17 +127,7 @@ def shutdown(reader: RaplReader) -> None:
 
 
 def main(argv: list[str]) -> int:
-    stop = Stop.on_signals()
-    try:
-        reader = startup(argv[0])
-        try:
-            main_loop(reader, stop)
-        finally:
-            shutdown(reader)
-    except EnergydError as error:
-        print(f"energyd.workers.rapl: {error}", file=sys.stderr)
-        return error.exit_code
-    return EXIT_OK
+    return worker.run("energyd.workers.rapl", lambda: startup(argv[0]), main_loop, shutdown)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from energyd import config as configuration
 from energyd.config import Config
-from energyd.errors import EXIT_OK, ConfigError, EnergydError
+from energyd.errors import ConfigError
 from energyd.procfs.discovery import list_pids
 from energyd.procfs.machine import KEYFRAME_NS, Machine
 from energyd.procfs.scan import Sink
 from energyd.ring.reporter import Reporter
 from energyd.ring.writer import RingWriter, capacity_for
 from energyd.samples import COUNTERS, CPU_MODES, KEYFRAME, MEMORY_FIELDS, USAGE
-from energyd.service import log
+from energyd.service import log, worker
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.clock import suspended_ns
 from energyd.service.loop import run_periodic, sharpen_timers
@@ -103,15 +103,7 @@ def shutdown(reader: UsageReader) -> None:
 
 
 def main(config_path: str) -> int:
-    stop = Stop.on_signals()
-    try:
-        reader = startup(config_path)
-        main_loop(reader, stop)
-        shutdown(reader)
-    except EnergydError as error:
-        print(f"usage: {error}", file=sys.stderr)
-        return error.exit_code
-    return EXIT_OK
+    return worker.run("usage", lambda: startup(config_path), main_loop, shutdown)
 
 
 if __name__ == "__main__":

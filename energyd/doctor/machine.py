@@ -10,8 +10,7 @@ from typing import Final
 from energyd.config import Config
 from energyd.doctor.check import Check, failure, ok, warning
 from energyd.errors import EnvironmentFault
-from energyd.powercap.advice import explain
-from energyd.powercap.sources import Places, sensor
+from energyd.hostsensor import advice_of, sensor_of
 from energyd.procfs.clocks import clocks_reach
 from energyd.ring.layout import require_supported_machine
 from energyd.ring.location import filesystem_of
@@ -37,12 +36,11 @@ def power(config: Config) -> Iterator[Check]:
     if "rapl" in config.simulated:
         yield warning("power", "simulated, because energyd was started so", "start it without --simulate on a machine with RAPL")
         return
-    places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
-    sources = sensor(config.energy.sources, places, None, SYSTEM_CLOCK.mono_ns)
+    sources = sensor_of(config, SYSTEM_CLOCK.mono_ns)
     try:
         sources.rescan()
         used = [zone.name for zone in sources.zones if zone.used and not zone.read_errno]
-        sentences = explain(sources.zones, config.powercap_root, config.procfs_root)
+        sentences = advice_of(config, sources.zones)
     finally:
         sources.close()
     if used:

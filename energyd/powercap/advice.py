@@ -11,7 +11,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from energyd.powercap.zone import LENT, Zone
+from energyd.powercap.zone import LENT, SIMULATED, Zone
 from energyd.powercap.zones import directories
 
 _READ_SIZE = 1 << 16  # the first processor of cpuinfo with all its flags; a whole mountinfo or modules
@@ -87,7 +87,7 @@ def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = 
     False where none of them is meant to be.
     """
     sentences = []
-    if host and not any(zone.source in ("rapl", LENT, "simulated") or zone.additive for zone in zones):
+    if host and not any(zone.source in ("rapl", LENT, SIMULATED) or zone.additive for zone in zones):
         sentences.append(explain_absence(root, procfs_root))
     causes: dict[tuple[str, bool, int], list[Zone]] = {}
     for zone in zones:

@@ -12,7 +12,7 @@ takes over; a less preferred one never stands in for one that has failed, since 
 from collections.abc import Sequence
 from typing import Final
 
-from energyd.powercap.zone import LENT, Zone
+from energyd.powercap.zone import LENT, SIMULATED, Zone
 
 AUTO: Final = ("rapl", "hwmon", "battery", "nvidia")
 """What `auto` stands for. psys, meter and model are there for those who ask for them."""
@@ -49,5 +49,5 @@ class Choice:
         """The zones that are the host if `name` is its source."""
         if name == PSYS:
             return {zone for zone in zones if zone.domain == PSYS and not zone.dropped}
-        own = ("rapl", LENT, "simulated") if name == "rapl" else (name,)
+        own = ("rapl", LENT, SIMULATED) if name == "rapl" else (name,)
         return {zone for zone in zones if zone.source in own and zone.additive}

@@ -6,21 +6,27 @@ Both lead to the same registers of the processor (drivers/powercap/intel_rapl_co
 from energyd.powercap.duplicates import discover
 from energyd.powercap.perf import PerfEvents
 from energyd.powercap.sysfs import Sysfs
-from energyd.powercap.zone import Reader, Zone, file_reader
+from energyd.powercap.zone import SIMULATED, Reader, Zone, file_reader
 from energyd.powercap.zones import fingerprint
 
 
 class Rapl:
-    """The zones of the tree `root`. `vendor` is vendor_id of /proc/cpuinfo, '' for a tree that is not of this machine; `perf` is
-    None where only the tree counts."""
+    """The zones of the tree `root`.
+
+    `vendor` is vendor_id of /proc/cpuinfo, '' for a tree that is not of this machine; `perf` is None where only the tree counts;
+    the zones of a `simulated` tree say so.
+    """
 
     period_ns = 0
 
-    def __init__(self, root: str, vendor: str, perf: PerfEvents | None = None, sysfs: Sysfs | None = None) -> None:
+    def __init__(
+        self, root: str, vendor: str, perf: PerfEvents | None = None, sysfs: Sysfs | None = None, *, simulated: bool = False
+    ) -> None:
         self._root = root
         self._vendor = vendor
         self._perf = perf
         self._sysfs = sysfs or Sysfs()
+        self._simulated = simulated
 
     def fingerprint(self) -> dict[str, int]:
         seen = fingerprint(self._root)
@@ -28,7 +34,8 @@ class Rapl:
 
     def discover(self) -> list[Zone]:
         stand_ins = list[Zone] if self._perf is None else self._perf.zones
-        return discover(self._root, self._vendor, self._sysfs, stand_ins=stand_ins)
+        zones = discover(self._root, self._vendor, self._sysfs, stand_ins=stand_ins)
+        return [zone._replace(source=SIMULATED) for zone in zones] if self._simulated else zones
 
     def open(self, zone: Zone) -> Reader:
         if self._perf is not None and not zone.path:

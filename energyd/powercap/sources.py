@@ -32,7 +32,7 @@ class Model(NamedTuple):
 
 def simulated_sensor(powercap_root: str, mono_ns: Callable[[], int]) -> Sensor:
     """A tree that is not of this machine, and nothing of this machine beside it."""
-    return Sensor([Rapl(powercap_root, "")], Choice(("rapl",)), mono_ns)
+    return Sensor([Rapl(powercap_root, "", simulated=True)], Choice(("rapl",)), mono_ns)
 
 
 def sensor(names: Sequence[str], places: Places, model: Model | None, mono_ns: Callable[[], int]) -> Sensor:

@@ -9,6 +9,7 @@ from energyd.powercap.sysfs import NUMBER_SIZE, Sysfs
 
 NO_PACKAGE = -1
 LENT = "lent"  # source of a zone whose joules a host has shared out to its guests
+SIMULATED = "simulated"
 
 
 class Zone(NamedTuple):
@@ -58,15 +59,15 @@ class Zone(NamedTuple):
         """Names the register behind the zone: readings of two different ones have no difference."""
         return f"{self.counter}@{self.epoch}" if self.epoch else self.counter
 
-    def label(self, source: str) -> dict[str, Any]:
-        """What whoever gets the readings must know of the zone; `source` is ours, or `simulated`."""
+    def label(self) -> dict[str, Any]:
+        """What whoever gets the readings must know of the zone."""
         return {
             "zone": self.name,
             "domain": self.domain,
             "parent": self.parent,
             "package": self.package,
             "die": self.die,
-            "source": source,
+            "source": self.source,
             "baseline": self.baseline,
             "range_uj": self.range_uj,
             "max_power_uw": self.max_power_uw,

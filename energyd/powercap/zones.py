@@ -20,7 +20,7 @@ import os
 import re
 
 from energyd.powercap.sysfs import Sysfs
-from energyd.powercap.zone import LENT, NO_PACKAGE, Zone
+from energyd.powercap.zone import LENT, NO_PACKAGE, SIMULATED, Zone
 
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PSYS = re.compile(r"psys(?:-(\d+))?")
@@ -104,7 +104,7 @@ def _zone(text: str, path: str, control_type: str, parent: Zone | None, sysfs: S
 
 
 def _source(origin: str) -> str:
-    return "rapl" if not origin else "simulated" if origin == "simulated" else LENT
+    return "rapl" if not origin else SIMULATED if origin == SIMULATED else LENT
 
 
 def _max_power_uw(path: str, sysfs: Sysfs) -> int:

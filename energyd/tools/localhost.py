@@ -7,8 +7,7 @@ what the daemon would show, laws included.
 from energyd.aggregate.engine import Engine
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config
-from energyd.powercap.advice import explain
-from energyd.powercap.sources import Model, Places, sensor, simulated_sensor
+from energyd.hostsensor import advice_of, sensor_of
 from energyd.procfs.machine import Machine
 from energyd.procfs.scan import Sink
 from energyd.samples import KEYFRAME, RAPL, USAGE
@@ -27,20 +26,14 @@ class Localhost:
         self._engine = Engine(top=top, proportional_idle=config.energy.idle == "proportional")
         self._labels = 0
         self._numbers: dict[str, int] = {}
-        places = Places(config.sysfs_root, config.procfs_root, config.powercap_root)
-        simulated = "rapl" in config.simulated
-        self._sensor = (
-            simulated_sensor(config.powercap_root, clock.mono_ns)
-            if simulated
-            else sensor(config.energy.sources, places, model_of(config), clock.mono_ns)
-        )
+        self._sensor = sensor_of(config, clock.mono_ns)
         self._machine = Machine(
             config.procfs_root, config.sysfs_root, NS_PER_S, Sink(self._label_usage, lambda _kind, _text: None, clock.mono_ns)
         )
         for zone in self._sensor.rescan().appeared:
             self._labels += 1
             self._numbers[zone.name] = self._labels
-            self._engine.zones.label(self._labels, zone.label("simulated" if simulated else zone.source))
+            self._engine.zones.label(self._labels, zone.label())
 
     def _label_usage(self, entry: dict[str, object]) -> int:
         self._labels += 1
@@ -49,7 +42,7 @@ class Localhost:
 
     def why_no_power(self) -> list[str]:
         """What keeps energy from being read, with the commands that mend it; empty when all is well."""
-        return explain(self._sensor.zones, self._config.powercap_root, self._config.procfs_root)
+        return advice_of(self._config, self._sensor.zones)
 
     def sweep(self) -> None:
         begin_ns = self._clock.mono_ns()
@@ -78,11 +71,3 @@ class Localhost:
     def close(self) -> None:
         self._sensor.close()
         self._machine.close()
-
-
-def model_of(config: Config) -> Model | None:
-    """The CPU-time model, if the configuration has one."""
-    energy = config.energy
-    if energy.model_idle_w is None or energy.model_max_w is None:
-        return None
-    return Model(energy.model_idle_w, energy.model_max_w)
