@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "doctor": Command("energyd.doctor.command", "check everything that can be wrong, and say what mends it"),
     "history": Command("energyd.historycli", "energy and cost of the meters by day, month or year"),
     "ledger": Command("energyd.ledgercli", "copy the ledger, or take an earlier one or a download of Enedis into it"),
+    "whois": Command("energyd.whois", "to whom a process or a control group belongs"),
     "zones": Command("energyd.powercap.report", "which energy counters this machine has, and who may read them"),
     "top": Command("energyd.tools.top", "who uses the energy now, in the terminal"),
     "json": Command("energyd.tools.oneshot", "one look at this machine as JSON, without a daemon"),

@@ -19,16 +19,16 @@ _SECRET_WORDS: Final = frozenset((
     "password", "passwd", "passphrase", "passcode", "pass", "pwd", "pw", "secret", "secrets", "token", "credential", "credentials",
     "cookie", "bearer", "auth", "authorization", "apikey", "psk", "otp", "dsn",
 ))
-_KEY_OWNERS: Final = frozenset((
+_KEY_OWNERS: Final = (
     "api", "access", "private", "secret", "encryption", "signing", "master", "account", "shared", "session", "client", "license",
-))
+)
 # fmt: on
 _SECRET_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "token", "apikey", "accesskey", "secretkey", "privatekey")
 _QUERY_NAMES: Final = frozenset(("key", "sig", "signature", "code"))
 _NAME_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _ASSIGNMENT: Final = re.compile(r"(-{0,2}[A-Za-z_][\w.\-]*)([=:])(.+)", re.DOTALL)
-_INNER: Final = re.compile(r"(?<![\w\-.])([A-Za-z_][\w\-.]*)(\"?\s*[=:]\s*\"?)((?!//)[^\s\"',;&|]+)")
+_INNER: Final = re.compile(r"(?<![\w\-.])(-{0,2}[A-Za-z_][\w\-.]*)(\"?\s*[=:]\s*\"?)((?!//)[^\s\"',;&|]+)")
 _INNER_OPTION: Final = re.compile(r"(?<!\S)(--?[A-Za-z][\w\-.]*)(\s+)([^\s\-][^\s;&|]*)")
 _HEADER: Final = re.compile(
     r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:key|token|secret|auth)|private-token)(\s*[:=]\s*)(.+)", re.DOTALL
@@ -70,7 +70,10 @@ def is_secret_name(name: str) -> bool:
         return False
     if words[-1] in _SECRET_WORDS or words[-1].endswith(_SECRET_ENDINGS):
         return True
-    return len(words) > 1 and words[-1] in ("key", "id") and words[-2] in (_KEY_OWNERS if words[-1] == "key" else ("session",))
+    if len(words) < 2 or words[-1] not in ("key", "id"):
+        return False
+    owner: str = words[-2]
+    return owner.endswith(_KEY_OWNERS if words[-1] == "key" else "session")  # at its end, as in -Dapi-key
 
 
 def redact(argv: Sequence[str], limit: int = 1 << 20) -> str:

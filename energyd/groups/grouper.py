@@ -118,9 +118,12 @@ class Grouper:
 
     def of_cgroup(self, path: str) -> GroupKey:
         """The group of what a control group used when nobody knows which process it was."""
+        return self.member(self.facts_of_cgroup(path), None).group
+
+    def facts_of_cgroup(self, path: str) -> Facts:
+        """What its path alone tells."""
         owner = owner_of(path)
-        facts = Facts(owner, owner.kind, owner.runtime, path, self._container(owner), owner_user=self._user_of(owner))
-        return self.member(facts, None).group
+        return Facts(owner, owner.kind, owner.runtime, path, self._container(owner), owner_user=self._user_of(owner))
 
     def _user_of(self, owner: Owner) -> str:
         return (self._names.user(int(owner.user)) or owner.user) if owner.user else ""

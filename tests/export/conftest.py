@@ -2,7 +2,7 @@
 
 import pytest
 
-from energyd.aggregate.snapshot import Host, Meter, Process, Processes, Register, Ring, Snapshot, Window, Zone
+from energyd.aggregate.snapshot import Group, Groups, Host, Meter, Process, Processes, Register, Ring, Snapshot, Window, Zone
 
 NASTY_NAMES = (
     'quo"te',
@@ -68,8 +68,16 @@ def make_snapshot() -> Snapshot:
             memory_bytes=(("MemTotal", 137_438_953_472), ("MemFree", 1024)),
             windows=(Window("1m", 60, ((0.5, 30.5), (0.99, 64.25)), 33.125, 65.0), Window("24h", 77, ((0.5, 1.0),), 1.0, 1.0)),
         ),
+        groups=Groups(
+            (
+                Group("docker", 'quo"te', "container", "docker", 1_000_007, 2.5, 3_000_000_001, 4, 5_368_709_120),
+                Group("systemd", "ssh.service", "unit", "systemd", 0, 0.0, 0, 1, None),
+            ),
+            *(7_000_009, 0.25, 11, 13, 17, 19, 23, 40),
+            (("docker", 1),),
+        ),
         zones=(
-            zone("package-0", 9_007_199_254_740_992),
+            zone("package-0", 9_007_199_254_740_992, shared_by="cpu_time"),
             zone("package-0/dram", 1, power_w=None),
             zone("package-0/core", 123_456_789, additive=False),
             zone("psys", 5, additive=False, readable=False, resets=2),
