@@ -70,8 +70,9 @@ class Restarts:
 
     async def reason(self) -> None:
         """Return when it is worth a look."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._reason.wait(), WATCH_S)
+        with contextlib.suppress(TimeoutError):  # wait_for of Python 3.11 can swallow a cancellation, timeout does not
+            async with asyncio.timeout(WATCH_S):
+                await self._reason.wait()
         self._reason.clear()
 
     async def look(self, session: aiohttp.ClientSession) -> bool:
