@@ -92,6 +92,7 @@ class GroupTable:
         """`memory_bytes` by number; `ungrouped`: energy and CPU time of the exited that no control group explains."""
         ranking = self._ranking
         powers_w, other_power_w = ranking.powers_w()
+        hidden_energy_uj, hidden_cpu_ns = ranking.hidden()
         visible = []
         for number in ranking.shown.nonzero()[0].tolist():
             key = self.key(number)
@@ -112,6 +113,8 @@ class GroupTable:
             other_cpu_ns=ranking.other_cpu_ns,
             gone_energy_uj=ranking.gone_energy_uj,
             gone_cpu_ns=ranking.gone_cpu_ns,
+            hidden_energy_uj=hidden_energy_uj,
+            hidden_cpu_ns=hidden_cpu_ns,
             ungrouped_energy_uj=ungrouped[0],
             ungrouped_cpu_ns=ungrouped[1],
             known=len(self._number_of),

@@ -132,6 +132,7 @@ class ProcessTable:
         powers_w, other_power_w = ranking.powers_w()
         visible = []
         gone_energy_uj, gone_cpu_ns = ranking.gone_energy_uj, ranking.gone_cpu_ns
+        hidden_energy_uj, hidden_cpu_ns = ranking.hidden()
         present = {*self._slot_of_identity.values(), *self._slot_of_command.values()}
         for slot in ranking.shown.nonzero()[0].tolist():
             if slot not in present:  # ended, and waits for its last interval, maybe beside its pid's next owner
@@ -162,6 +163,8 @@ class ProcessTable:
             gone_energy_uj=gone_energy_uj,
             gone_cpu_ns=gone_cpu_ns,
             alive=len(self._slot_of_identity),
+            hidden_energy_uj=hidden_energy_uj,
+            hidden_cpu_ns=hidden_cpu_ns,
         )
 
     def state(self) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The few whose series are shown, by what they have used lately, and the sums of all others.
 
 Law: every microjoule and CPU nanosecond increments exactly one sum, once: one's own if one is shown at that moment, `other` if not.
-Who comes into view starts at zero, and `other` keeps what it had; what the series of somebody who went out of view had counted
-is added to `gone`. So shown + other + gone is all that was ever booked. Who is shown is decided once an interval, before the
-interval is booked, from the samples alone: a replay decides alike.
+Who comes into view starts at zero, and `other` keeps what it had. Who goes out of view keeps its sum, which is `hidden` meanwhile,
+and goes on from it when it comes back: a series is never set back. What the series of those that have ended had counted is `gone`.
+So shown + hidden + other + gone is all that was ever booked. Who is shown is decided once an interval, before the interval is
+booked, from the samples alone: a replay decides alike.
 """
 
 from collections import deque
@@ -68,20 +69,19 @@ class Ranking:
         candidates = np.flatnonzero((weighed > 0) | self.shown)
         if len(candidates) > self._top:
             candidates = candidates[np.argpartition(weighed[candidates], -self._top)[-self._top :]] if self._top else candidates[:0]
-        before, self.shown = self.shown, np.zeros(len(self._rank), bool)
+        self.shown = np.zeros(len(self._rank), bool)
         self.shown[candidates] = True
-        self._retire(np.flatnonzero(before & ~self.shown))
 
-    def _retire(self, slots: Int64) -> None:
-        """What their series had counted stays counted, among the gone."""
-        self.gone_energy_uj += int(self.energy_uj[slots].sum())
-        self.gone_cpu_ns += int(self.cpu_ns[slots].sum())
-        self.energy_uj[slots] = self.cpu_ns[slots] = 0
+    def hidden(self) -> tuple[int, int]:
+        """(energy_uj, cpu_ns) of those that are out of view, counted while they were in view."""
+        return int(self.energy_uj[~self.shown].sum()), int(self.cpu_ns[~self.shown].sum())
 
     def clear(self, slots: list[int]) -> None:
         """Nobody has these slots any more."""
         ended = np.array(slots, np.int64)
-        self._retire(ended)
+        self.gone_energy_uj += int(self.energy_uj[ended].sum())
+        self.gone_cpu_ns += int(self.cpu_ns[ended].sum())
+        self.energy_uj[ended] = self.cpu_ns[ended] = 0
         self._rank[ended] = 0.0
         self.shown[ended] = False
         for _, booked, energy_uj in self._recent:

@@ -57,7 +57,7 @@ class Process(NamedTuple):
 
 
 class Processes(NamedTuple):
-    """The visible processes, and `other`: everybody else, for ever. visible + other + gone is what went to processes with a name.
+    """The visible processes, and `other`: everybody else, for ever. visible + hidden + other + gone is what went to processes.
 
     pid 0 stands for all the tasks of one command that lived too shortly to be seen.
     """
@@ -66,9 +66,11 @@ class Processes(NamedTuple):
     other_energy_uj: int
     other_power_w: float
     other_cpu_ns: int
-    gone_energy_uj: int  # of processes that were visible and no longer are
+    gone_energy_uj: int  # of processes that were visible and have ended
     gone_cpu_ns: int
     alive: int
+    hidden_energy_uj: int = 0  # of processes that were visible and are alive out of view: they go on from it when they come back
+    hidden_cpu_ns: int = 0
 
 
 class Group(NamedTuple):
@@ -86,18 +88,20 @@ class Group(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """visible + other + gone + ungrouped == what went to processes and exited, in energy and in CPU time."""
+    """visible + hidden + other + gone + ungrouped == what went to processes and exited, in energy and in CPU time."""
 
     visible: tuple[Group, ...] = ()
     other_energy_uj: int = 0
     other_power_w: float = 0.0
     other_cpu_ns: int = 0
-    gone_energy_uj: int = 0  # of groups that were visible and no longer are
+    gone_energy_uj: int = 0  # of groups that were visible and have been forgotten
     gone_cpu_ns: int = 0
     ungrouped_energy_uj: int = 0  # of tasks that ended where no control group explains them
     ungrouped_cpu_ns: int = 0
     known: int = 0
     containers: tuple[tuple[str, int], ...] = ()  # (runtime, how many hold processes)
+    hidden_energy_uj: int = 0  # of groups that were visible and are out of view: they go on from it when they come back
+    hidden_cpu_ns: int = 0
 
 
 class Register(NamedTuple):

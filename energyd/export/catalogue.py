@@ -138,13 +138,24 @@ PROCESS_CPU = counter(
 PROCESS_GONE_ENERGY = counter(
     "energyd_process_gone_energy_joules_total",
     "joules",
-    "Energy of processes that were visible and no longer are: what their vanished series had counted.",
+    "Energy of processes that were visible and have ended: what their vanished series had counted.",
     ("source",),
     "1",
     UJ,
 )
 PROCESS_GONE_CPU = counter(
-    "energyd_process_gone_cpu_seconds_total", "seconds", "CPU time of processes that were visible and no longer are.", (), "1", NS
+    "energyd_process_gone_cpu_seconds_total", "seconds", "CPU time of processes that were visible and have ended.", (), "1", NS
+)
+PROCESS_HIDDEN_ENERGY = gauge(
+    "energyd_process_hidden_energy_joules",
+    "joules",
+    "Energy that living processes out of view had counted while they were visible; they go on from it when they come back.",
+    ("source",),
+    "1",
+    UJ,
+)
+PROCESS_HIDDEN_CPU = gauge(
+    "energyd_process_hidden_cpu_seconds", "seconds", "CPU time of the same processes, likewise.", (), "1", NS
 )
 PROCESSES = gauge("energyd_processes", "", "Processes alive.", (), "1")
 

@@ -207,8 +207,10 @@ def _zone(rows: _Rows, zone: Zone) -> None:
 def _process_sums(rows: _Rows, processes: Processes, host: Host) -> None:
     rows.put(c.PROCESSES, (), processes.alive)
     rows.put(c.PROCESS_GONE_CPU, (), processes.gone_cpu_ns)
+    rows.put(c.PROCESS_HIDDEN_CPU, (), processes.hidden_cpu_ns)
     if host.energy_uj is not None:
         rows.put(c.PROCESS_GONE_ENERGY, (host.source,), processes.gone_energy_uj)
+        rows.put(c.PROCESS_HIDDEN_ENERGY, (host.source,), processes.hidden_energy_uj)
 
 
 def _visible_processes(processes: Processes, host: Host) -> dict[str, Family]:

@@ -40,14 +40,23 @@ GROUP_PROCESSES = gauge("energyd_group_processes", "", "Processes alive in a gro
 GROUP_GONE_ENERGY = counter(
     "energyd_group_gone_energy_joules_total",
     "joules",
-    "Energy of groups that were visible and no longer are: what their vanished series had counted.",
+    "Energy of groups that were visible and have been forgotten: what their vanished series had counted.",
     ("source",),
     "1",
     UJ,
 )
 GROUP_GONE_CPU = counter(
-    "energyd_group_gone_cpu_seconds_total", "seconds", "CPU time of groups that were visible and no longer are.", (), "1", NS
+    "energyd_group_gone_cpu_seconds_total", "seconds", "CPU time of groups that were visible and have been forgotten.", (), "1", NS
 )
+GROUP_HIDDEN_ENERGY = gauge(
+    "energyd_group_hidden_energy_joules",
+    "joules",
+    "Energy that groups out of view had counted while they were visible; they go on from it when they come back.",
+    ("source",),
+    "1",
+    UJ,
+)
+GROUP_HIDDEN_CPU = gauge("energyd_group_hidden_cpu_seconds", "seconds", "CPU time of the same groups, likewise.", (), "1", NS)
 UNGROUPED_ENERGY = counter(
     "energyd_ungrouped_energy_joules_total",
     "joules",
@@ -88,6 +97,7 @@ def families(snapshot: Snapshot) -> dict[str, Family]:
     found = [
         Family(GROUP_CPU, labels, [*(group.cpu_ns for group in visible), groups.other_cpu_ns]),
         Family(GROUP_GONE_CPU, [()], [groups.gone_cpu_ns]),
+        Family(GROUP_HIDDEN_CPU, [()], [groups.hidden_cpu_ns]),
         Family(UNGROUPED_CPU, [()], [groups.ungrouped_cpu_ns]),
         Family(GROUP_PROCESSES, labels[:-1], [group.processes for group in visible]),
         Family(GROUPS, [()], [groups.known]),
@@ -103,6 +113,7 @@ def families(snapshot: Snapshot) -> dict[str, Family]:
             Family(GROUP_ENERGY, sourced, [*(group.energy_uj for group in visible), groups.other_energy_uj]),
             Family(GROUP_POWER, sourced, [*(float(group.power_w) for group in visible), float(groups.other_power_w)]),
             Family(GROUP_GONE_ENERGY, [(source,)], [groups.gone_energy_uj]),
+            Family(GROUP_HIDDEN_ENERGY, [(source,)], [groups.hidden_energy_uj]),
             Family(UNGROUPED_ENERGY, [(source,)], [groups.ungrouped_energy_uj]),
         ]
     return {family.metric.name: family for family in found if family.labels}

@@ -213,6 +213,23 @@ def test_a_reboot_keeps_the_totals_and_starts_the_baselines_anew():
         assert new.energy_uj > old.energy_uj
 
 
+def test_a_series_that_comes_and_goes_is_never_set_back():
+    """Processes take turns in two places: who was out of view goes on from where it was."""
+    away = 0
+    for seed in range(6):
+        world, engine, counted = World(seed, faults=False), new_engine(top=2), {}
+        for turn in range(12):
+            for number, process in enumerate(world.processes.values()):
+                process[3] = 90 if number == turn % len(world.processes) else 0
+            world.run(5 + 5 * turn)
+            world.feed(engine)
+            shown = {process.pid: process.energy_uj for process in snapshot(engine, world).processes.visible}
+            away += len(counted.keys() - shown.keys())
+            assert all(energy_uj >= counted.get(pid, 0) for pid, energy_uj in shown.items())
+            counted |= shown
+    assert away
+
+
 def test_a_pid_that_is_used_again_is_shown_once():
     """The old owner waits for its last interval when the new one, of the same name, is already known."""
     world, engine = World(1, faults=False, zones=1), new_engine(top=50)
