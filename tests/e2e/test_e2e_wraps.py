@@ -93,10 +93,11 @@ def test_what_prometheus_saw_grow_is_what_was_used(scraped, interval, series):
     """From the first scrape to the last, each value against the truth of the instant that it says it belongs to."""
     daemon, servers = scraped
     prometheus = servers[interval]
-    truth = daemon.true_joules(ZONES[series])
+    values = prometheus.samples(series, f"{SECONDS + 60}s")
     instants = dict(prometheus.samples("energyd_snapshot_timestamp_seconds", f"{SECONDS + 60}s"))
-    samples = [(instants[at_s], value) for at_s, value in prometheus.samples(series, f"{SECONDS + 60}s")]
+    samples = [(instants[at_s], value) for at_s, value in values]
     (first_s, first_j), (last_s, last_j) = samples[0], samples[-1]
+    truth = daemon.true_joules(ZONES[series])  # asked for last: it must reach beyond the last scrape
 
     assert last_s - first_s >= SECONDS - 10
     assert last_j - first_j == pytest.approx(truth.at(last_s) - truth.at(first_s), rel=TOLERANCE)
