@@ -26,6 +26,12 @@ def interpolated(points, at_s):
     return v0 + (v1 - v0) * (at_s - t0) / (t1 - t0)
 
 
+def told(prometheus, selector):
+    """(Unix seconds at which it was so, value) of each scrape: a scrape shows what was so a moment before or after its own time."""
+    at_s = dict(prometheus.samples("energyd_snapshot_timestamp_seconds"))
+    return [(at_s[scraped_s], value) for scraped_s, value in prometheus.samples(selector) if scraped_s in at_s]
+
+
 def zone_truth(daemon, zone):
     """(Unix seconds, joules) as the simulator emitted them, up to a moment after the call."""
     now_ns = time.time_ns()
@@ -50,7 +56,7 @@ def scraped():
 def test_the_joules_that_prometheus_has_are_those_of_the_simulator(scraped, zone):
     """What increase() says between two scrapes equals what the simulated counter truly gained, within half a percent."""
     daemon, prometheus = scraped
-    samples = prometheus.samples(f'energyd_zone_energy_joules_total{{zone="{zone}"}}')
+    samples = told(prometheus, f'energyd_zone_energy_joules_total{{zone="{zone}"}}')
     truth = zone_truth(daemon, zone)
     first, last = samples[0], samples[-1]
 
@@ -160,7 +166,8 @@ def test_any_process_may_be_killed_while_prometheus_looks_on():
             ):
                 fell = [series["metric"] for series in prometheus.query(f"resets({family}[5m]) > 0")]
                 assert fell == [], family
-            first, last = prometheus.samples(selector)[0], prometheus.samples(selector)[-1]
+            samples = told(prometheus, selector)
+            first, last = samples[0], samples[-1]
             truth = [
                 (at_s, package + dram)
                 for (at_s, package), (_, dram) in zip(
