@@ -49,6 +49,20 @@ def test_the_dependencies_are_those_of_the_code_with_their_floors_and_epochs():
     assert f"X-Python3-Version: {setup_cfg()['python_requires'].replace('>=', '>= ')}" in control
 
 
+def test_whatever_a_command_imports_is_there_when_its_completions_are_made():
+    source, _, binary = (DEBIAN / "control").read_text().partition("Package: energyd")
+    for dependency in re.findall(r"python3-\S+ \(>= [^)]+\)", binary):
+        assert f" {dependency},\n" in source
+
+
+def test_ci_installs_what_the_package_is_built_with():
+    source = (DEBIAN / "control").read_text().partition("Package: energyd")[0].partition("Build-Depends:")[2]
+    wanted = {line.split()[0].strip(",") for line in source.splitlines() if line.strip() and "nocheck" not in line}
+    provided = {"debhelper-compat": "debhelper", "dh-sequence-installsysusers": "debhelper", "dh-sequence-python3": "dh-python"}
+    words = set((ROOT / ".ci/run").read_text().split())
+    assert {provided.get(name, name) for name in wanted} <= words
+
+
 def test_every_package_of_the_code_is_built():
     """A package that is not listed is not in the wheel, and only the installed command would notice."""
     here = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "energyd").glob("**/__init__.py")}
