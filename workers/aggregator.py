@@ -5,6 +5,7 @@ python -m energyd.workers.aggregator CONFIG_JSON
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -88,12 +89,23 @@ class Aggregator:
         self.ledger.follow(self.engine.meters)
         self.feed = Feed(Path(settings.run_dir), self.engine, cursors)
 
-    def refresh(self) -> Snapshot:
-        """Everything that is in the rings now, as one Snapshot."""
+    def fold(self) -> None:
+        """Take over everything that is in the rings now."""
         self.feed.pull()
         self.ledger.flush()
         for fault in self.feed.faults():
             self._faults.report(fault, fault)
+
+    def every_second(self) -> None:
+        """Fold, so that no ring overflows; guests are told what they use, because they cannot ask."""
+        if self._guests:
+            self.refresh()
+        else:
+            self.fold()
+
+    def refresh(self) -> Snapshot:
+        """Everything that is in the rings now, as one Snapshot: for who asks, since making it costs more than folding."""
+        self.fold()
         mono_ns = CLOCK.mono_ns()
         snapshot = self.engine.snapshot(mono_ns=mono_ns, real_ns=CLOCK.real_ns(), ready=True, rings=self.feed.rings(mono_ns))
         for fault in self._guests.update(snapshot.groups.visible) if self._guests else ():
@@ -144,7 +156,7 @@ def self_metrics(aggregator: Aggregator, settings: Config) -> SelfMetrics:
     return SelfMetrics(report, rings, os.getpid(), CLOCK, ticks_per_s=ticks_per_s, page_bytes=page_bytes)
 
 
-async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Server | None, asyncio.Task[None]]:
+async def startup(aggregator: Aggregator, settings: Config) -> tuple[Server | None, asyncio.Task[None]]:
     metrics = settings.metrics
     selection = Selection(metrics.families, metrics.rename)
     selection.check(names(settings.compatibility))
@@ -164,15 +176,16 @@ async def startup(aggregator: Aggregator, settings: Config) -> tuple[Served, Ser
     served.publish(aggregator.refresh())
     pushing = asyncio.create_task(pushers.run(served))
     if not metrics.enabled:
-        return served, None, pushing
+        return None, pushing
     rings = [ring.name for ring in aggregator.feed.rings(CLOCK.mono_ns())]
     files = WebFiles(metrics.web_config_file, metrics.bearer_token_file)
     access = Access(CLOCK, logging.getLogger("energyd.http"))
     pages = application(served, http, path=metrics.path, rings=rings, version=__version__, clock=CLOCK, access=access)
-    return served, await start(pages, metrics.listen, metrics.port, access, files), pushing
+    return await start(pages, metrics.listen, metrics.port, access, files), pushing
 
 
-async def main_loop(aggregator: Aggregator, served: Served, pushing: asyncio.Task[None], stop: asyncio.Event) -> None:
+async def main_loop(aggregator: Aggregator, pushing: asyncio.Task[None], stop: asyncio.Event) -> None:
+    gc.freeze()  # what was made up to here stays: searching it for garbage would cost 10 ms now and then
     notify("READY=1")
     seconds, guard = 0, Stop()
     while not (stop.is_set() or guard):
@@ -180,7 +193,7 @@ async def main_loop(aggregator: Aggregator, served: Served, pushing: asyncio.Tas
             await asyncio.wait_for(stop.wait(), FOLD_S)
         if pushing.done() and (fault := pushing.exception()) is not None:
             raise AssertionError(f"BUG: pushing has ended: {fault!r}") from fault
-        served.publish(aggregator.refresh())
+        aggregator.every_second()
         seconds += 1
         if seconds % SAVE_TOTALS_S == 0:
             aggregator.save_totals()
@@ -206,9 +219,9 @@ async def run(settings: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     aggregator = Aggregator(settings)
-    served, server, pushing = await startup(aggregator, settings)
+    server, pushing = await startup(aggregator, settings)
     try:
-        await main_loop(aggregator, served, pushing, stop)
+        await main_loop(aggregator, pushing, stop)
     finally:
         await shutdown(aggregator, server, pushing)
 

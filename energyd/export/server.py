@@ -118,7 +118,8 @@ async def start(
         access.use(loaded.config, loaded.token)
         for note in loaded.config.notes:
             logger.warning("metrics.web_config_file: %s", note)
-        server.watch(files, access)
+        if files.named:
+            server.watch(files, access)
     await server.listen(loaded.context if loaded is not None else None)
     return server
 

@@ -29,11 +29,11 @@ class WebFiles:
         self._web_config_file = web_config_file
         self._bearer_token_file = bearer_token_file
         self._seen: dict[str, tuple[int, ...] | None] = {}
+        self.named = [path for path in (web_config_file, bearer_token_file) if path is not None]
 
     def load(self) -> Loaded:
         """What they say now; ConfigError if one of them cannot be used."""
-        named = [path for path in (self._web_config_file, self._bearer_token_file) if path is not None]
-        self._seen = _signatures(named)  # before reading: what changes meanwhile will be seen as a change
+        self._seen = _signatures(self.named)  # before reading: what changes meanwhile will be seen as a change
         config = _read(self._web_config_file) if self._web_config_file is not None else WebConfig()
         context = None
         if config.tls is not None:
