@@ -4,7 +4,7 @@ A month is the sum of its days and a year the sum of its months, in energy and i
 DayAccounts. Law: what has no price costs nothing and is told as `unpriced_wh`; a day that has not ended is reckoned until now.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class DayAccount(NamedTuple):
 
 
 class Total(NamedTuple):
-    """Several days together. `days` were measured at least in part, of the `wanted` ones; `complete`: all of them wholly."""
+    """Several days together; `complete`: all of them, and each measured wholly."""
 
     registers: dict[str, int]
     costs_neur: dict[str, int]
@@ -96,22 +96,30 @@ class Reckoner:
         return total
 
 
-def total(accounts: Iterable[DayAccount], wanted: int) -> Total:
+def total(accounts: Sequence[DayAccount], wanted: int) -> Total:
     """Accounts of different days together; `wanted` is how many days there should be."""
-    registers: dict[str, int] = {}
-    costs: dict[str, int] = {}
-    revenue = unpriced = subscription = estimated = complete = 0
+    whole = Total({}, {}, 0, 0, 0, 0, len(accounts) == wanted)
     for account in accounts:
-        for register, energy_wh in account.sum.registers.items():
-            registers[register] = registers.get(register, 0) + energy_wh
-        for register, cost_neur in account.costs_neur.items():
-            costs[register] = costs.get(register, 0) + cost_neur
-        revenue += account.revenue_neur
-        unpriced += account.unpriced_wh
-        subscription += account.subscription_neur
-        estimated += account.sum.estimated_wh
-        complete += account.sum.complete
-    return Total(registers, costs, revenue, unpriced, subscription, estimated, complete == wanted)
+        whole = joined(whole, account)
+    return whole
+
+
+def joined(whole: Total, account: DayAccount) -> Total:
+    """`whole` and one day more."""
+    registers, costs = dict(whole.registers), dict(whole.costs_neur)
+    for register, energy_wh in account.sum.registers.items():
+        registers[register] = registers.get(register, 0) + energy_wh
+    for register, cost_neur in account.costs_neur.items():
+        costs[register] = costs.get(register, 0) + cost_neur
+    return Total(
+        registers,
+        costs,
+        whole.revenue_neur + account.revenue_neur,
+        whole.unpriced_wh + account.unpriced_wh,
+        whole.subscription_neur + account.subscription_neur,
+        whole.estimated_wh + account.sum.estimated_wh,
+        whole.complete and account.sum.complete,
+    )
 
 
 def by_tariff(registers: dict[str, int], period: Period) -> dict[str, int]:

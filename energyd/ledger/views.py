@@ -13,12 +13,16 @@ from energyd.ledger.days import Days, days_between, month_before, month_begin
 from energyd.ledger.keeper import Keeper
 from energyd.ledger.periods import is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.reckon import DayAccount, Reckoner, total
+from energyd.ledger.reckon import DayAccount, Reckoner, Total, joined, total
 from energyd.ledger.scribe import Mark
 from energyd.ledger.store import Store
 from energyd.ledger.sums import Ledgered, Live
 
 LAST_DAY_WITHIN: Final = 7  # days; an older one is no news
+WEEK: Final = timedelta(days=7)
+
+Sums = dict[str, tuple[list[DayAccount], Total]]
+"""Days and what they add up to, by stretch."""
 
 
 class MeterView:
@@ -44,6 +48,13 @@ class MeterView:
         self._closed: dict[date, DayAccount] = {}
         self._closed_until: date | None = None
         self._subscribed: tuple[date, int] | None = None
+        self._settled: date | None = None
+        self._ended: Sums = {}
+        self._begun: Sums = {}  # without the present day
+        self._compared_min: tuple[int, date] | None = None
+        self._compared: Sums = {}
+        self._measured_days = 0
+        self._charged_neur = [self._store.charged(row.id) for row in self._rows]
         self._key = ()
 
     def appended(self) -> None:
@@ -86,7 +97,7 @@ class MeterView:
             year=f"{today.year:04}",
             last_year=f"{last_year:04}",
             stretches=stretches,
-            last_day=None if last_day is None else self._stretch("last_day", [last_day], 1),
+            last_day=None if last_day is None else self._stretch("last_day", total([last_day], 1)),
             peaks=self._peaks(today),
             last_day_peak_va=None if last_day is None else self._peak_va(last_day.day),
             costs_neur=tuple(
@@ -96,7 +107,7 @@ class MeterView:
             subscription_neur=self._subscription(reckoner, today, now_s),
             price_neur_per_wh=active,
             prices_neur_per_wh=tuple((register, tariff, price) for register, tariff, price in prices if price is not None),
-            measured_days=sum(self._store.measured_days(row.id) for row in self._rows),
+            measured_days=self._measured_days,
         )
 
     def _price(self, day: date, register: str) -> int | None:
@@ -131,46 +142,60 @@ class MeterView:
             self._closed[day] = reckoner.day(day)
         self._closed_until = max(self._closed_until, today)
 
-    def _stretches(self, reckoner: Reckoner, today: date, at_s: int) -> tuple[Stretch, ...]:
-        partial = reckoner.day(today, at_s)
-        month, last_month = month_begin(today), month_begin(month_before(today))
-        monday = today - timedelta(days=today.weekday())
-        year, last_year = date(today.year, 1, 1), date(today.year - 1, 1, 1)
-        yesterday, week = today - timedelta(days=1), timedelta(days=7)
+    def _closed_days(self, begin: date, end: date) -> list[DayAccount]:
+        return [self._closed[day] for day in days_between(begin, end) if day in self._closed]
 
-        def closed(begin: date, end: date) -> list[DayAccount]:
-            return [self._closed[day] for day in days_between(begin, end) if day in self._closed]
+    def _settle(self, today: date) -> None:
+        """Add up what does not move before the day, or the file, is another."""
+        if self._settled == today:
+            return
+        self._settled = today
+        yesterday, monday = today - timedelta(days=1), today - timedelta(days=today.weekday())
+        month, year = month_begin(today), date(today.year, 1, 1)
+        ended = {
+            "yesterday": (yesterday, today),
+            "last_week": (monday - WEEK, monday),
+            "last_month": (month_begin(month_before(today)), month),
+            "last_year": (date(today.year - 1, 1, 1), year),
+        }
+        begun = {"today": today, "this_week": monday, "this_month": month, "this_year": year}
+        spans = {**ended, **{name: (begin, today) for name, begin in begun.items()}}
+        accounts = {name: self._closed_days(begin, end) for name, (begin, end) in spans.items()}
+        totals = {name: total(accounts[name], (end - begin).days) for name, (begin, end) in spans.items()}
+        self._ended = {name: (accounts[name], totals[name]) for name in ended}
+        self._begun = {name: (accounts[name], totals[name]) for name in begun}
+        self._measured_days = sum(self._store.measured_days(row.id) for row in self._rows)
 
-        def whole(name: str, begin: date, end: date) -> Stretch:
-            return self._stretch(name, closed(begin, end), (end - begin).days)
-
-        def until_now(name: str, begin: date) -> Stretch:
-            return self._stretch(name, [*closed(begin, today), partial], (today - begin).days + 1)
-
-        def so_far(name: str, begin: date, last: date) -> Stretch:
+    def _compare(self, reckoner: Reckoner, today: date, at_s: int) -> None:
+        """Add up days and months of the past until this time of day; once a minute."""
+        if self._compared_min == (at_s // 60, today):
+            return
+        self._compared_min = at_s // 60, today
+        pairs = {
+            "yesterday_so_far": (today - timedelta(days=1),) * 2,
+            "same_day_last_week_so_far": (today - WEEK,) * 2,
+            "same_day_last_month_so_far": (month_before(today),) * 2,
+            "last_month_so_far": (month_begin(month_before(today)), month_before(today)),
+        }
+        self._compared = {}
+        for name, (begin, last) in pairs.items():
             part = reckoner.day(last, self._days.same_time_s(at_s, last))
-            return self._stretch(name, [*closed(begin, last), part], (last - begin).days + 1)
+            accounts = [*self._closed_days(begin, last), part]
+            self._compared[name] = accounts, total(accounts, (last - begin).days + 1)
 
+    def _stretches(self, reckoner: Reckoner, today: date, at_s: int) -> tuple[Stretch, ...]:
         if reckoner.first_day is None:
             return ()
-        return (
-            until_now("today", today),
-            whole("yesterday", yesterday, today),
-            so_far("yesterday_so_far", yesterday, yesterday),
-            so_far("same_day_last_week_so_far", today - week, today - week),
-            so_far("same_day_last_month_so_far", month_before(today), month_before(today)),
-            until_now("this_week", monday),
-            whole("last_week", monday - week, monday),
-            until_now("this_month", month),
-            whole("last_month", last_month, month),
-            so_far("last_month_so_far", last_month, month_before(today)),
-            until_now("this_year", year),
-            whole("last_year", last_year, year),
-        )
+        self._settle(today)
+        self._compare(reckoner, today, at_s)
+        partial = reckoner.day(today, at_s)
+        begun = {name: ([*accounts, partial], joined(whole, partial)) for name, (accounts, whole) in self._begun.items()}
+        every = {**begun, **self._ended, **self._compared}
+        self.accounts = {name: accounts for name, (accounts, _) in every.items()}
+        return tuple(self._stretch(name, whole) for name, (_, whole) in every.items())
 
-    def _stretch(self, name: str, accounts: list[DayAccount], wanted: int) -> Stretch:
-        keeper, latest, whole = self._keeper, self._keeper.latest, total(accounts, wanted)
-        self.accounts[name] = accounts
+    def _stretch(self, name: str, whole: Total) -> Stretch:
+        keeper, latest = self._keeper, self._keeper.latest
         unused = {register for register, shown_wh in latest.registers.items() if not shown_wh} if latest else set()
         energies = tuple(
             Energy(register, keeper.period(register), keeper.direction(register, whole.registers), energy_wh)
@@ -207,8 +232,8 @@ class MeterView:
     def _charged(self, live: Live | None) -> dict[str, int]:
         """Nano-euros by register since the ledger began, of all addresses and until now."""
         charged: dict[str, int] = {}
-        for row in self._rows:
-            for register, cost_neur in self._store.charged(row.id).items():
+        for kept in self._charged_neur:
+            for register, cost_neur in kept.items():
                 charged[register] = charged.get(register, 0) + cost_neur
         if live is not None and self._standing is not None:
             before = {register: value.counted_wh for register, value in self._standing.values.items()}
