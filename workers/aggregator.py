@@ -47,6 +47,7 @@ from energyd.service.notify import notify
 from energyd.service.stop import Stop
 
 TOTALS: Final = "totals.state"
+LAYOUT: Final = 2  # of what is saved: another number when an older version could not read it
 WINDOWS: Final = "windows.state"
 FOLD_S: Final = 1.0
 SAVE_TOTALS_S: Final = 30  # what came after the last save is replayed from the rings, which hold 60 s
@@ -120,16 +121,22 @@ class Aggregator:
 
     def _save(self, name: str, state: dict[str, object]) -> None:
         try:
-            statefile.save(self._state_dir / name, {"boot_id": self._boot_id, **state})
+            statefile.save(self._state_dir / name, {"boot_id": self._boot_id, "layout": LAYOUT, **state})
         except EnvironmentFault as fault:
             self._faults.report(name, str(fault))
 
     def _load(self, name: str) -> dict[str, Any]:
+        path = self._state_dir / name
         try:
-            return statefile.load(self._state_dir / name) or {}
+            state = statefile.load(path) or {}
         except statefile.DamagedState as damage:
             self.logger.error("%s", damage)
             return {}
+        if state and state.get("layout") != LAYOUT:
+            path.replace(path.with_name(f"{name}.other-version"))
+            self.logger.error("%s is of another version of energyd and was set aside; totals start anew", path)
+            return {}
+        return state
 
 
 def meter_book(meter: Meter, settings: Config) -> MeterBook:

@@ -58,10 +58,12 @@ class CgroupBook:
         self._hold, self._drop = hold, drop
         self._followed: dict[Place, _Followed] = {}
         self._members: dict[Place, Counter[int]] = {}  # living processes of each place by their group
+        self._changed: set[Place] = set()  # whose members have changed since the last batch
         self._believed = V2
 
     def enter(self, place: Place, group: int) -> None:
         self._members.setdefault(place, Counter())[group] += 1
+        self._changed.add(place)
 
     def leave(self, place: Place, group: int) -> None:
         members = self._members[place]
@@ -70,20 +72,25 @@ class CgroupBook:
             del members[group]
         if not members:
             del self._members[place]
+        self._changed.add(place)
 
     def group(self, place: Place) -> int:
-        """The group of the exited of a place: that of most of its members, of its path where they do not say."""
-        followed = self._followed[place]
-        members = self._members.get(place)
-        if members:
+        """The group of the exited of a place that is followed."""
+        return self._followed[place].group
+
+    def _regroup(self) -> None:
+        """The exited of a place belong where most of its members do; where these do not agree, where its path says; where there
+        are none, where they did."""
+        for place in self._changed:
+            followed, members = self._followed.get(place), self._members.get(place)
+            if followed is None or not members:
+                continue
             most = max(members.values())
             leading = [group for group, count in members.items() if count == most]
-            chosen = followed.group
-            if chosen not in leading:
+            if followed.group not in leading:
                 by_path = self._group_of(place[1])
-                chosen = by_path if by_path in leading else min(leading)
-            self._assign(followed, chosen)
-        return followed.group
+                self._assign(followed, by_path if by_path in leading else min(leading))
+        self._changed.clear()
 
     def _assign(self, followed: _Followed, group: int) -> None:
         if group != followed.group:
@@ -95,6 +102,7 @@ class CgroupBook:
         """The rules are others: each place belongs to the group of its path until its members say better."""
         for (_, path), followed in self._followed.items():
             self._assign(followed, self._group_of(path))
+        self._changed.update(self._members)
 
     def fold(self, readings: list[Reading], living_ns: dict[Place, int], capacity_ns: int | None) -> None:
         """Take over one batch: what each place used in all, and what its living members used of it. Each place once in `readings`.
@@ -112,6 +120,7 @@ class CgroupBook:
         for place, unexplained_ns in own_ns.items():
             if place[0] == self._believed and capacity_ns is not None:
                 self._followed[place].claim_ns += unexplained_ns
+        self._regroup()
         for reading in readings:
             if reading.gone:
                 self._forget(reading.place)
@@ -140,6 +149,7 @@ class CgroupBook:
             if hierarchy == place[0] and other.parent == followed.parent and path.startswith(below):
                 other.parent = place
         self._followed[place] = followed
+        self._changed.add(place)
         return followed
 
     def nearest(self, place: Place | None) -> Place | None:
@@ -229,3 +239,4 @@ class CgroupBook:
             self._followed[hierarchy, path] = followed
         for (hierarchy, path), members in state["members"]:
             self._members[hierarchy, path] = Counter(dict(members))
+            self._changed.add((hierarchy, path))

@@ -124,7 +124,7 @@ class UsageBook:
         for number in interval.numbers:
             self._groups.hold(number)
         busy_ratio = control_ns / capacity_ns if capacity_ns else 1.0
-        interval = interval._replace(busy_ratio=busy_ratio, gone=tuple(used.gone))
+        interval = interval._replace(busy_ratio=busy_ratio, gone=tuple(dict.fromkeys(used.gone)))
         if begin_ns is None:
             self.release(interval)
             return None
