@@ -41,7 +41,7 @@ class MeterView:
 
     def forget(self) -> None:
         """The file has changed: look everything up again."""
-        name = self._keeper.meter.name
+        name, self._address = self._keeper.meter.name, self._keeper.address
         self._rows = [row for row in self._store.meters() if row.name == name]
         self._own = next((row for row in self._rows if row.address == self._keeper.address), None)
         self._standing = None if self._own is None else self._store.standing(self._own.id)
@@ -67,6 +67,8 @@ class MeterView:
             self._closed_until, self._subscribed = settled, subscribed
 
     def view(self, mono_ns: int) -> MeterLedger:
+        if self._address != self._keeper.address:  # it has spoken for the first time, or another one has
+            self.forget()
         now_s, latest = self._keeper.now_s(mono_ns), self._keeper.latest
         key = (None if latest is None else latest.read_s, now_s // 60, self._keeper.active, self._keeper.contract)
         if self._view is None or key != self._key:

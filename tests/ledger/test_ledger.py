@@ -167,6 +167,22 @@ def test_without_a_saved_state_it_goes_on_from_its_last_mark(world):
     assert abs(used - 24_000) <= 1
 
 
+def test_a_kill_before_anything_was_saved_shows_the_same_as_before(tmp_path):
+    """The rings tell everything from the begin; the ledger has only its first mark."""
+    world = World(tmp_path, tariffs=(TARIFF,))
+    told = [(at("2026-06-09T12:00") + second, {"HCHP": 1_000_000 + second}) for second in range(1, 40)]
+    for at_s, registers in told:
+        world.frame(at_s, registers)
+        before = world.view(host=NO_HOST._replace(energy_uj=at_s * 1_000_000))
+    world.restart()
+    for at_s, registers in told:
+        world.frame(at_s, registers)
+    after = world.view(host=NO_HOST._replace(energy_uj=at_s * 1_000_000))
+    assert after.meters[0].stretches == before.meters[0].stretches
+    assert after.meters[0].costs_neur == before.meters[0].costs_neur == (("HCHP", "hp", 38 * 200_000),)
+    assert after.host_cost_neur == before.host_cost_neur
+
+
 def test_an_orderly_end_writes_what_is_known(world):
     world.hours("2026-06-09T00:00", "2026-06-09T12:30", step_s=600)
     world.ledger.close()
