@@ -46,9 +46,9 @@ FIRST, SECOND = "041876097514", "052000000001"
 AGGREGATOR = """
 import sys
 from energyd import config
-from energyd.workers.aggregator import Aggregator
+from energyd.keeper import Keeper
 
-aggregator = Aggregator(config.read(sys.argv[1]))
+aggregator = Keeper(config.read(sys.argv[1]))
 print(0, flush=True)
 for line in sys.stdin:
     aggregator.feed.pull()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from energyd import keeper
 from energyd.config import Config, GroupRule, Metrics
+from energyd.keeper import Keeper
 from energyd.service import statefile
-from energyd.workers import aggregator
-from energyd.workers.aggregator import Aggregator
 
 
 @pytest.fixture
@@ -27,27 +27,27 @@ def settings() -> Iterator[Config]:
 
 
 def test_what_one_saves_the_next_takes_up(settings: Config) -> None:
-    first = Aggregator(settings)
+    first = Keeper(settings)
     first.engine.groups.number(first.engine._grouper.of_cgroup("/system.slice/a.service"))
     first.save_totals()
     first.save_windows()
-    assert len(Aggregator(settings).engine.groups) == 1
+    assert len(Keeper(settings).engine.groups) == 1
 
 
 def test_the_state_of_another_version_is_set_aside_and_said(settings: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    path = Path(settings.state_dir) / aggregator.TOTALS
+    path = Path(settings.state_dir) / keeper.TOTALS
     statefile.save(path, {"boot_id": "x", "engine": {}, "cursors": {}})
-    Aggregator(settings).save_totals()
+    Keeper(settings).save_totals()
     assert "another version" in capsys.readouterr().err
-    assert path.with_name(aggregator.TOTALS + ".other-version").exists()
-    Aggregator(settings)
+    assert path.with_name(keeper.TOTALS + ".other-version").exists()
+    Keeper(settings)
     assert capsys.readouterr().err == ""
 
 
 def test_after_a_change_of_the_rules_all_labels_are_read_again(settings: Config) -> None:
-    first = Aggregator(settings)
+    first = Keeper(settings)
     first.feed.cursors = lambda: {"usage": ["identity", 7, 99]}  # type: ignore[method-assign]
     first.save_totals()
-    assert Aggregator(settings).feed.cursors()["usage"] == ["identity", 7, 99]
+    assert Keeper(settings).feed.cursors()["usage"] == ["identity", 7, 99]
     changed = settings._replace(groups=(GroupRule(name="x", comm=("y",)),))
-    assert Aggregator(changed).feed.cursors()["usage"] == ["identity", 7, 0]
+    assert Keeper(changed).feed.cursors()["usage"] == ["identity", 7, 0]
