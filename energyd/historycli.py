@@ -1,6 +1,6 @@
 """`energyd history`: days, months or years of each meter in kilowatt-hours and euros, as a table, CSV or JSON.
 
-What is printed is what the ledger holds: the present day until the last mark, at most an hour ago. Law: a value that is not known
+The present day is told until the last half minute, from what the aggregator saves beside the ledger. Law: a value that is not known
 is empty, and what is not whole says so.
 """
 
@@ -11,15 +11,18 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 from energyd import ledgercli
 from energyd.errors import EXIT_OK, EnvironmentFault
 from energyd.ledger.days import Days
 from energyd.ledger.history import DAY, MONTH, YEAR, Entry, History
+from energyd.service import statefile
 
 DAYS_SHOWN: Final = 31  # where no --from says otherwise
 NEUR: Final = 10**9
+TOTALS: Final = "totals.state"  # of the aggregator
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,7 +47,8 @@ def main(argv: Sequence[str]) -> int:
     config = ledgercli.find(arguments)
     store = ledgercli.open_ledger(config, readonly=True)
     try:
-        history, days = History(store, config, int(time.time())), Days(config.timezone)
+        saved = statefile.peek(Path(config.state_dir, TOTALS)) or {}
+        history, days = History(store, config, int(time.time()), saved.get("ledger")), Days(config.timezone)
         if arguments.meter is not None and arguments.meter not in history.meters:
             raise EnvironmentFault(f"the ledger knows no meter {arguments.meter!r}; it knows {', '.join(history.meters) or 'none'}")
         entries = _entries(history, arguments)

@@ -46,6 +46,13 @@ def values_at(before: Standing | None, mark: Mark) -> dict[str, Value]:
     return values
 
 
+def live_counts(standing: Standing, registers: Mapping[str, int]) -> dict[str, int]:
+    """What each register has counted at a reading after the last mark, of the same mode."""
+    mark = Mark(standing.at_s, standing.at_s, 0, standing.mode, "", dict(registers))
+    before = {register: value.counted_wh for register, value in standing.values.items()}
+    return {**before, **{register: value.counted_wh for register, value in values_at(standing, mark).items()}}
+
+
 def between(at_s: int, begin_s: int, begin_wh: int, end_s: int, end_wh: int) -> int:
     """An even growth from `begin_wh` to `end_wh`, in whole watt-hours at `at_s`."""
     return begin_wh + (end_wh - begin_wh) * (at_s - begin_s) // (end_s - begin_s)

@@ -4,18 +4,20 @@ Months and years are sums of days, and a row says how well it is known: whole, s
 was downloaded. Self-consumption has rows only where a production meter is configured: it is what was produced and not injected.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from energyd.config import Config
+from energyd.ledger.accounts import live_counts
 from energyd.ledger.days import Days, days_between, month_begin, next_month
 from energyd.ledger.periods import consumed_wh, injected_wh, is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
 from energyd.ledger.reckon import DayAccount, Period, Reckoner, by_tariff, period_lookup, produced_wh, self_consumed, total
+from energyd.ledger.scribe import Reading
 from energyd.ledger.store import MeterRow, Peak, Store
-from energyd.ledger.sums import CURVE, INDEXES, MEASURED, NOTHING, Ledgered
+from energyd.ledger.sums import CURVE, INDEXES, MEASURED, NOTHING, Ledgered, Live
 
 DAY: Final = "day"
 MONTH: Final = "month"
@@ -52,10 +54,14 @@ class Entry(NamedTuple):
 
 
 class History:
-    """Everything that is asked of a ledger file. `now_s` ends the day that has not ended."""
+    """Everything that is asked of a ledger file. `now_s` ends the day that has not ended.
 
-    def __init__(self, store: Store, config: Config, now_s: int) -> None:
+    `saved` is what the aggregator last saved of its `Ledger.state`, which knows the time since the last mark.
+    """
+
+    def __init__(self, store: Store, config: Config, now_s: int, saved: Mapping[str, Any] | None = None) -> None:
         self._store = store
+        self._live = _live(store, saved or {})
         self._days = Days(config.timezone)
         self._prices = PriceBook(config)
         self._now_s = now_s
@@ -100,7 +106,7 @@ class History:
         if not known:
             return []
         first_day = self._days.day_of(min(known))
-        reckoner = Reckoner(name, Ledgered(self._store, rows), self._days, self._prices, self._period(name), first_day)
+        reckoner = Reckoner(name, Ledgered(self._store, rows, self._live), self._days, self._prices, self._period(name), first_day)
         end = min(last, self._days.day_of(self._now_s))
         wanted = days_between(max(first, first_day), date.fromordinal(end.toordinal() + 1))
         return [account for day in wanted if (account := reckoner.day(day, self._now_s)).sum.origin != NOTHING]
@@ -154,6 +160,20 @@ class History:
             if peak.direction == "consumed"
         )
         return max(peaks, key=lambda peak: peak.power_va, default=None)
+
+
+def _live(store: Store, saved: Mapping[str, Any]) -> dict[int, Live]:
+    """The last readings that were saved, of the addresses that the file knows."""
+    rows = {row.address: row for row in store.meters()}
+    live = {}
+    for state in saved.get("meters", {}).values():
+        row, latest = rows.get(state["address"]), state["scribe"]["latest"]
+        standing = None if row is None else store.standing(row.id)
+        if row is not None and standing is not None and latest is not None:
+            reading = Reading(*latest)
+            if reading.read_s > standing.at_s and reading.mode == standing.mode:
+                live[row.id] = Live(reading.read_s, live_counts(standing, reading.registers))
+    return live
 
 
 def _bounds(unit: str, day: date) -> tuple[date, date]:

@@ -8,13 +8,12 @@ from datetime import date, timedelta
 from typing import Final
 
 from energyd.aggregate.snapshot import Energy, MeterLedger, PeakPower, Stretch
-from energyd.ledger.accounts import Standing, costs, values_at
+from energyd.ledger.accounts import costs, live_counts
 from energyd.ledger.days import Days, days_between, month_before, month_begin
 from energyd.ledger.keeper import Keeper
 from energyd.ledger.periods import is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
 from energyd.ledger.reckon import DayAccount, Reckoner, Total, joined, total
-from energyd.ledger.scribe import Mark
 from energyd.ledger.store import Store
 from energyd.ledger.sums import Ledgered, Live
 
@@ -119,7 +118,7 @@ class MeterView:
         latest, standing = self._keeper.latest, self._standing
         if latest is None or standing is None or latest.read_s <= standing.at_s or latest.mode != standing.mode:
             return None
-        return Live(latest.read_s, _counted(standing, Mark(latest.read_s, latest.read_s, 0, latest.mode, "", latest.registers)))
+        return Live(latest.read_s, live_counts(standing, latest.registers))
 
     def _reckoner(self, live: Live | None) -> Reckoner:
         lives = {} if live is None or self._own is None else {self._own.id: live}
@@ -254,8 +253,3 @@ class MeterView:
             first = self._days.day_of(min(heard))
             self._subscribed = today, reckoner.subscriptions(first, self._days.begin_s(today))
         return self._subscribed[1] + reckoner.subscriptions(today, now_s)
-
-
-def _counted(standing: Standing, mark: Mark) -> dict[str, int]:
-    before = {register: value.counted_wh for register, value in standing.values.items()}
-    return {**before, **{register: value.counted_wh for register, value in values_at(standing, mark).items()}}

@@ -44,12 +44,28 @@ def load(path: Path) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise EnvironmentFault(f"{path}: saved state cannot be read ({error.strerror}); check its owner and mode") from error
-    body = content[len(_TAG) + 4 :]
-    checksum = int.from_bytes(content[len(_TAG) : len(_TAG) + 4], "little")
-    if body and content[: len(_TAG)] == _TAG and zlib.crc32(body) == checksum:
-        state = msgpack.unpackb(body, strict_map_key=False)
-        assert isinstance(state, dict), "BUG: a state that is no map was saved"
+    state = _unpacked(content)
+    if state is not None:
         return state
     damaged = path.with_name(path.name + ".damaged")
     os.replace(path, damaged)
     raise DamagedState(f"{path} is damaged and was set aside as {damaged.name}; totals start anew from what the rings still hold")
+
+
+def peek(path: Path) -> dict[str, Any] | None:
+    """The state last saved, for those who only look: None if there is none that can be read, and nothing is moved."""
+    try:
+        return _unpacked(path.read_bytes())
+    except OSError:
+        return None
+
+
+def _unpacked(content: bytes) -> dict[str, Any] | None:
+    """None unless the tag and the checksum are right."""
+    body = content[len(_TAG) + 4 :]
+    checksum = int.from_bytes(content[len(_TAG) : len(_TAG) + 4], "little")
+    if not body or content[: len(_TAG)] != _TAG or zlib.crc32(body) != checksum:
+        return None
+    state = msgpack.unpackb(body, strict_map_key=False)
+    assert isinstance(state, dict), "BUG: a state that is no map was saved"
+    return state

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from energyd import cli, historycli, ledgercli
+from energyd.service import statefile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ledger"))
 from ledgerworld import World, at
@@ -148,6 +150,18 @@ def test_a_download_is_taken_in(ledger, capsys, tmp_path):
     out = run(capsys, ledger, "--meter", "linky", "--from", "2026-05-01", "--to", "2026-05-01")
     assert "12.571" in out
     assert "from downloaded curve" in out
+
+
+def test_the_present_hour_is_told_from_what_the_aggregator_has_saved(config, capsys, tmp_path):
+    now_s = int(time.time())
+    world = World(tmp_path / "state", meters=(Meter("linky", "/dev/null"),))
+    world.frame(now_s - 60, {"HCHP": 1000})
+    world.frame(now_s - 5, {"HCHP": 1500})
+    statefile.save(tmp_path / "state" / "totals.state", {"ledger": world.ledger.state()})
+    assert sum(row["consumed_wh"] for row in json.loads(run(capsys, config, "--json"))) == 500
+    (tmp_path / "state" / "totals.state").write_bytes(b"damaged")
+    run(capsys, config, "--json")
+    assert (tmp_path / "state" / "totals.state").read_bytes() == b"damaged", "who only looks moves nothing"
 
 
 def test_the_simulated_ledger_is_another_file(ledger, capsys, tmp_path):
