@@ -49,11 +49,13 @@ lint: $(VENV)/.tests ## ruff, mypy, and whether generated files are up to date
 	$(GENERATE) energyd.settings_docs --check
 	$(GENERATE) energyd.cli_docs --check
 	$(GENERATE) energyd.export.document --check
+	$(GENERATE) energyd.dashboards --check
 
 docs: $(VENV)/.tests ## generate conf/energyd.yml, its schema, the manual pages and METRICS.md
 	$(GENERATE) energyd.settings_docs --write
 	$(GENERATE) energyd.cli_docs --write
 	$(GENERATE) energyd.export.document --write
+	$(GENERATE) energyd.dashboards --write
 
 golden: $(VENV)/.tests ## write the golden scrapes anew, after a deliberate change
 	cd tests/export && ../../$(GENERATE) test_golden_scrape
