@@ -57,7 +57,8 @@ class Access:
         @web.middleware
         async def judge(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
-                response = await self._refusal(request) or await handler(request)
+                refusal = await self._refusal(request)
+                response = refusal if refusal is not None else await handler(request)  # an answer may be false: it is a mapping
             except web.HTTPException as error:
                 error.headers.update(self._headers)
                 raise

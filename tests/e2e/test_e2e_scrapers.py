@@ -1,4 +1,4 @@
-"""Who scrapes, how often and how badly disturbs no reader: sampling goes on as if nobody were there, and all others are answered."""
+"""Who scrapes, how often and how badly disturbs no reader: sampling goes on as if nobody were there, others are answered."""
 
 import contextlib
 import gzip
