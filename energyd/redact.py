@@ -37,6 +37,7 @@ _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=\-]{6,}")
 _URL_PASSWORD: Final = re.compile(r"(\b[A-Za-z][\w+.\-]*://)([^\s/@:'\"]*):([^\s@'\"]*)@")
 _URL_TOKEN: Final = re.compile(r"(\b[A-Za-z][\w+.\-]*://)([^\s/@:'\"]{16,})@")
 _QUERY: Final = re.compile(r"([?&])([\w.\-\[\]]+)=([^&#\s'\"]+)")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")  # one line is what queries can be made of: `.` does not match a line's end
 _PASS_SOURCE: Final = re.compile(r"\b(pass:)(.+)", re.DOTALL)  # openssl-passphrase-options(1)
 _SHAPES: Final = re.compile(
     r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w\-]{16,}|xox[abeprs]-[\w\-]{10,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}"
@@ -77,7 +78,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redact(argv: Sequence[str], limit: int = 1 << 20) -> str:
-    """The words of a command line as one text of at most `limit` characters, secrets masked."""
+    """The words of a command line as one line of at most `limit` characters, secrets masked."""
     shown: list[str] = []
     length = 0
     program = argv[0].rpartition("/")[2] if argv else ""
@@ -88,7 +89,7 @@ def redact(argv: Sequence[str], limit: int = 1 << 20) -> str:
         length += len(text) + 1
         if length > limit:
             break
-    text = " ".join(shown)
+    text = _CONTROL.sub(" ", " ".join(shown))
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cpuaccount import BURNER, cgroup_root
-from daemon import Daemon, get, wait_for
+from daemon import Daemon, Prometheus, get, wait_for
 
 from energyd.procfs.clocks import clocks_reach
 
@@ -123,3 +124,34 @@ def test_rules_of_the_configuration_group_and_secrets_are_nowhere_in_the_scrape(
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
+def test_environments_compare_in_one_query_and_command_lines_can_be_asked_for(daemon: Daemon, tmp_path: Path) -> None:
+    """The queries of a comparison of containers, microVMs and unikernels, with a real Prometheus."""
+    script = tmp_path / "guest.py"
+    script.write_text(BURNER)
+    arguments = ["qemu-system-x86_64", str(script), "0.3", "-M", "microvm", "-name", "fast", "--password=hunter2hunter2"]
+    microvm = subprocess.Popen(arguments, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        assert microvm.stdin is not None
+        microvm.stdin.write(b"!")
+        microvm.stdin.flush()
+        with Prometheus(daemon.port) as prometheus:
+            by_environment = "sum by (environment) (energyd_group_power_watts)"
+
+            def powers() -> dict[str, float]:
+                return {each["metric"].get("environment", ""): float(each["value"][1]) for each in prometheus.query(by_environment)}
+
+            assert wait_for(lambda: powers().get("microvm", 0) > 0, 20, "no power of microVMs")
+            by_command = (
+                'energyd_process_power_watts * on (pid) group_left (cmdline) energyd_process_info{cmdline=~".*qemu.*microvm.*"}'
+            )
+            [series] = wait_for(lambda: prometheus.query(by_command), 10, "no process by its command line")
+            assert "-name fast --password=***" in series["metric"]["cmdline"]
+            assert float(series["value"][1]) > 0
+            grown = 'sum(increase(energyd_group_energy_joules_total{group="fast",kind="vm",runtime="qemu"}[10s])) > 0'
+            assert wait_for(lambda: prometheus.query(grown), 20, "no increase of its energy")
+    finally:
+        microvm.kill()
+        microvm.communicate()

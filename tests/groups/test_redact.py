@@ -70,6 +70,7 @@ def test_a_command_line_is_cut_to_what_may_be_shown() -> None:
     assert redact(["x" * 50, "y"], 10) == "x" * 9 + "…"
     assert redact(["ab", "cd"], 5) == "ab cd"
     assert redact([]) == ""
+    assert redact(["sh", "-c", "one\n\ttwo"]) == "sh -c one two"
 
 
 secrets = st.text(string.ascii_letters + string.digits + "._+/~", min_size=8, max_size=40).filter(lambda text: text not in MASK)
