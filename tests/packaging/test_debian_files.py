@@ -107,6 +107,17 @@ def test_no_packaged_unit_simulates_or_is_root(name):
     assert "ExecStart=+" not in text
 
 
+@pytest.mark.parametrize("path", sorted((SYSTEMD / "examples").glob("*.conf")), ids=lambda path: path.stem)
+def test_an_optional_drop_in_says_what_it_costs_where_it_goes_and_why_each_capability(path):
+    text = path.read_text()
+    (unit,) = re.findall(r"/etc/systemd/system/(energyd-[a-z@A-Z]+)\.service\.d/", text)
+    assert re.search(rf"^# Exposure of {unit}: [0-9.]+", text, re.MULTILINE)
+    assert f"systemctl restart {unit}" in text
+    comment, _, settings = text.partition("[Service]")
+    for capability in re.findall(r"CAP_\w+", settings):
+        assert f"{capability}, because" in comment
+
+
 def test_the_sandbox_names_the_user_for_all_units():
     assert "\nUser=energyd\n" in (SYSTEMD / "energyd-.service.d/10-sandbox.conf").read_text()
     assert (SYSTEMD / "energyd.service.d/10-sandbox.conf").resolve() == SYSTEMD / "energyd-.service.d/10-sandbox.conf"
