@@ -144,6 +144,23 @@ def test_an_optional_drop_in_has_the_exposure_that_it_states(system, example):
     wait_until_measuring(system)
 
 
+def test_a_meter_on_the_network_is_heard_with_its_drop_in_only(system):
+    place = "/run/systemd/system/energyd-tic@far.service.d"
+    server = "import socket; s = socket.create_server(('127.0.0.1', 5000)); s.accept(); open('/root/heard', 'w').close()"
+    system.run(f'systemd-run --quiet --unit=server python3 -c "{server}"')
+    configure(system, CONFIGURATION + "  - {name: far, device: 'socket://127.0.0.1:5000'}\n")
+    system.run("energyd reload")
+    system.wait_for("systemctl is-active energyd-tic@far", 5)
+    time.sleep(1)
+    assert system.run("test -e /root/heard", check=False).returncode != 0
+
+    system.run(f"install -D -m 0644 /usr/share/doc/energyd/examples/network-meter.conf {place}/network-meter.conf")
+    system.run("systemctl daemon-reload && systemctl restart energyd-tic@far")
+    system.wait_for("test -e /root/heard", 5)
+    configure(system, CONFIGURATION)
+    system.run(f"rm -r {place} && systemctl daemon-reload && energyd reload")
+
+
 def test_systemd_has_nothing_to_say_against_the_units(system):
     units = " ".join(f"{unit}.service" for unit in (*UNITS, "energyd", "energyd-plugged"))
     done = system.run(f"systemd-analyze verify --man=no energyd.target energyd.slice {units}")
