@@ -22,7 +22,7 @@ ROUNDS = 15
 
 
 def snapshot_of(series: int) -> Snapshot:
-    """Three series a process: energy, power, CPU time."""
+    """Four series a process: energy, power, CPU time, what it is."""
     source = random.Random(1)
     processes = tuple(
         Process(
@@ -34,7 +34,7 @@ def snapshot_of(series: int) -> Snapshot:
             round(source.random() * 10, 6),
             source.randrange(10**15),
         )
-        for i in range(series // 3)
+        for i in range(series // 4)
     )
     host = Host(10**15, 80.5, "rapl", (), 10**16, 10**12, ())
     return Snapshot(1, 1_795_162_354_123_456_789, True, host, (), Processes(processes, 1, 0.5, 1, 0, 0, len(processes)), (), ())

@@ -8,7 +8,7 @@ energy of the zones their sum is the host's.
 from functools import lru_cache
 from typing import Final
 
-from energyd.aggregate.snapshot import Snapshot
+from energyd.aggregate.snapshot import Process, Snapshot
 from energyd.export.metric import FLOAT, INFO, NS, UJ, Family, LabelValues, Metric, counter, gauge
 
 _GROUP: Final = ("group", "kind", "runtime", "environment")
@@ -130,8 +130,14 @@ def _labels_with_source(rows: tuple[LabelValues, ...], source: str) -> list[Labe
 
 
 def _process_info(snapshot: Snapshot) -> Family:
-    rows = [(str(p.pid), p.comm, p.group, p.environment, p.cmdline) for p in snapshot.processes.visible if p.pid]
+    columns = dict(zip(Process._fields, zip(*snapshot.processes.visible, strict=True), strict=False))
+    rows = _process_labels(*(columns.get(name, ()) for name in ("pid", "comm", "group", "environment", "cmdline")))
     return Family(PROCESS_INFO, rows, [1] * len(rows))
+
+
+@lru_cache(maxsize=2)
+def _process_labels(pids: tuple[int, ...], *texts: tuple[str, ...]) -> list[LabelValues]:
+    return [(str(pid), *row) for pid, *row in zip(pids, *texts, strict=True) if pid]
 
 
 def _attribution_info(snapshot: Snapshot) -> Family:
