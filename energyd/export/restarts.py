@@ -22,6 +22,7 @@ from energyd.units import NS_PER_S
 
 WATCH_S: Final = 60.0
 SLACK_MS: Final = 1000  # between its clock and ours, and in the age that it tells
+RESTARTS: Final = "restarts"
 _STARTED: Final = "receiver_started"
 _NS_PER_MS: Final = 1_000_000
 
@@ -37,6 +38,7 @@ class Restarts:
         clock: Clock,
         in_thread: Callable[..., Awaitable[Any]],
         logger: logging.Logger,
+        counts: dict[str, int],
     ) -> None:
         self._delivery = delivery
         self._spool = spool
@@ -51,7 +53,7 @@ class Restarts:
         self._acknowledged_ms = 0
         self._cut_ms: int | None = None  # the last acknowledgement before a connection failed
         self._counted: int | None = None
-        self.count = 0
+        self._counts = counts
         self.thrown_away: int | None = None
 
     def failed(self, outcome: Outcome) -> None:
@@ -89,7 +91,7 @@ class Restarts:
             if cut_ms is None:
                 return False
             return await self._restarted(cut_ms, "was away and shows no start of its process")
-        known, self._spool.notes[_STARTED] = self._spool.notes.get(_STARTED), seen.started
+        known = await self._in_thread(self._spool.note, _STARTED, seen.started)
         same = known is None or known == seen.started
         self._count_thrown_away(seen.thrown_away, same)
         if same:
@@ -99,9 +101,8 @@ class Restarts:
 
     async def _restarted(self, at_ms: int, how: str) -> bool:
         """Replay what was acknowledged last before `at_ms`."""
-        last_ms = max((entry.at_ms for entry in self._spool.cursor.acknowledged if entry.at_ms <= at_ms), default=None)
-        count = 0 if last_ms is None else await self._in_thread(self._spool.replay, last_ms - self._keep_ms, at_ms)
-        self.count += 1
+        count = await self._in_thread(self._spool.replay, at_ms, self._keep_ms)
+        self._counts[RESTARTS] += 1
         self._logger.warning("push: %s %s; %d samples are sent again", self._delivery.place, how, count)
         return True
 

@@ -24,6 +24,11 @@ REMOTE_WRITE: Final = "remote_write"
 SAMPLES_MAX: Final = 20_000  # in a request
 SAMPLES_MIN: Final = 100
 SUSPICIONS: Final = 4  # answers of 500 in a row before the batch itself is suspected
+SENT: Final = "sent"
+MARKERS: Final = "markers"
+BATCHES: Final = "batches"
+BYTES: Final = "bytes"
+FAILURES: Final = "failures"
 _REMOTE_WRITE_PATHS: Final = ("/write", "/push", "/receive")
 _CONFIRMED: Final = "X-Prometheus-Remote-Write-Samples-Written"
 _TEXT_HEADERS: Final[dict[str, str]] = {hdrs.CONTENT_TYPE: "text/plain; version=0.0.4", hdrs.CONTENT_ENCODING: "gzip"}
@@ -50,9 +55,9 @@ class Delivered(NamedTuple):
 
 
 class Sender:
-    """The wire to one receiver. `in_thread(function, *arguments)` runs what takes time elsewhere."""
+    """The wire to one receiver. `in_thread(function, *arguments)` runs what takes time elsewhere; `counts` outlive the process."""
 
-    def __init__(self, settings: Push, version: str, clock: Clock, in_thread: InThread) -> None:
+    def __init__(self, settings: Push, version: str, clock: Clock, in_thread: InThread, counts: dict[str, int]) -> None:
         self.protocol = protocol_of(settings)
         self.delivery = Delivery(settings, version, clock)
         if self.protocol == TEXT and settings.labels:
@@ -65,7 +70,7 @@ class Sender:
         self._suspicions = 0
         self.samples_max = SAMPLES_MAX
         self.doubtful_end = 0  # what ends there may have been taken without our knowing it
-        self.sent = self.markers = self.batches = self.bytes = self.failures = 0
+        self.counts = counts
 
     async def deliver(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Delivered:
         """Send `rows`; `previous` is the row before them, as far as it is known."""
@@ -106,7 +111,7 @@ class Sender:
         if outcome.verdict == TAKEN or outcome.verdict in _NOT_2_0 or outcome.status == 415:
             self._version = 1
             return None
-        self.failures += 1
+        self.counts[FAILURES] += 1
         if outcome.cut:
             self.doubtful_end = max(self.doubtful_end, row.end)
         return Delivered((), outcome._replace(verdict=LATER))
@@ -116,11 +121,11 @@ class Sender:
         encoded: Encoded = await self._in_thread(encode, rows, previous)
         outcome = await self.delivery.send(session, encoded.body, headers)
         if outcome.status:
-            self.sent += encoded.samples
+            self.counts[SENT] += encoded.samples
         if outcome.verdict == TAKEN:
             self._count(encoded)
         else:
-            self.failures += 1
+            self.counts[FAILURES] += 1
         return outcome
 
     def _encoding(self) -> tuple[Callable[..., Encoded], dict[str, str]]:
@@ -131,9 +136,9 @@ class Sender:
         return self._remote_write.encode, _HEADERS_1_0
 
     def _count(self, encoded: Encoded) -> None:
-        self.markers += encoded.markers
-        self.batches += 1
-        self.bytes += len(encoded.body)
+        self.counts[MARKERS] += encoded.markers
+        self.counts[BATCHES] += 1
+        self.counts[BYTES] += len(encoded.body)
 
     def _taken(self, rows: Sequence[Row]) -> None:
         if rows:

@@ -1,6 +1,7 @@
 """What to do with a batch that a receiver refuses: halve it until only what is refused is left, and get the rest delivered.
 
-Rows are halved first, the older half going first, then the series of one row. Law: nothing is given up because a receiver refuses
+Rows are halved first, the older half going first, then the series of one row. Rows that are out of order because they may be there
+already are sent one by one until the first that is not there. Law: nothing is given up because a receiver refuses
 everything: before anything is halved, a sample that it has taken before is sent once more, and if that is refused too, the batch
 waits. A row that is too old is too old as a whole; one that is out of order is given up as a whole when each eighth of it is.
 """
@@ -56,6 +57,9 @@ class Sieve:
             else:
                 return Sifted(done, first._replace(verdict=LATER), self._requests)
         parts: list[tuple[Sequence[Row], Outcome | None]] = [(rows, first)]
+        singly = first.verdict == OUT_OF_ORDER and len(rows) > 1 and rows[-1].end <= self._doubtful_end
+        if singly:
+            parts = [([row], None) for row in reversed(rows)]  # what is there already is a prefix of them
         while parts:
             part, outcome = parts.pop()
             outcome = outcome or await self._send(part, previous)
@@ -64,6 +68,9 @@ class Sieve:
             if outcome.verdict == TAKEN:
                 self._alive = True
                 done += [(row, []) for row in part]
+                if singly and parts:  # what comes next is not there either
+                    singly = False
+                    parts = [([row for rest, _ in reversed(parts) for row in rest], None)]
             elif len(part) > 1:
                 half = len(part) // 2
                 parts += [(part[half:], None), (part[:half], None)]

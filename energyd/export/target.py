@@ -30,8 +30,8 @@ from energyd.export.gate import Gate
 from energyd.export.metric import FLOAT, Metric
 from energyd.export.quarantine import Quarantine
 from energyd.export.render import Series
-from energyd.export.restarts import Restarts
-from energyd.export.sender import TEXT, Delivered, Sender
+from energyd.export.restarts import RESTARTS, Restarts
+from energyd.export.sender import BATCHES, BYTES, FAILURES, MARKERS, SENT, TEXT, Delivered, Sender
 from energyd.export.served import Served
 from energyd.service.clock import Clock
 from energyd.service.log import DistinctFaults
@@ -45,6 +45,9 @@ COMMIT_MIN_S: Final = 5.0  # between two syncs, unless each tick has one
 COMMIT_MAX_S: Final = 60.0
 DISK_AGAIN_S: Final = 5.0  # after a file that could not be read
 ANSWER_S: Final = 0.5  # that a request which is under way may take when we stop
+MISSED_TICKS: Final = "missed_ticks"
+SYNCS: Final = "syncs"
+COUNTS: Final = (SENT, MARKERS, BATCHES, BYTES, FAILURES, RESTARTS, MISSED_TICKS, SYNCS)  # all, so that the map never changes size
 SPOOL_DIR: Final = "spool"
 _NS_PER_MS: Final = 1_000_000
 _REASON_OF: Final = {TOO_OLD: reasons.TOO_OLD, OUT_OF_ORDER: reasons.OUT_OF_ORDER}
@@ -77,9 +80,10 @@ class Target:
         directory = state_dir / SPOOL_DIR / settings.name
         limits = Limits(spool.max_bytes, spool.max_age_s, spool.fsync != "never")
         self.spool = Spool(directory, run_dir / f"push-{settings.name}.mark", limits, clock, self._complain)
-        self.sender = Sender(settings, version, clock, self._in_thread)
+        self.counts = self.spool.notes["counts"] = {**dict.fromkeys(COUNTS, 0), **self.spool.notes.get("counts", {})}
+        self.sender = Sender(settings, version, clock, self._in_thread, self.counts)
         self.sender.doubtful_end = self.spool.cursor.end
-        self.restarts = Restarts(self.sender.delivery, self.spool, spool.keep_s, clock, self._in_thread, logger)
+        self.restarts = Restarts(self.sender.delivery, self.spool, spool.keep_s, clock, self._in_thread, logger, self.counts)
         self._quarantine = Quarantine(directory, clock, self._complain)
         self._gate = Gate()
         self._wake = asyncio.Event()
@@ -87,7 +91,6 @@ class Target:
         self._released = self.spool.cursor.end  # the backlog is what waits below
         self._series: tuple[list[Sequence[bytes]], Sequence[bytes]] = ([], ())
         self._last: Row | None = None  # the row that was done with last
-        self.missed_ticks = self.syncs = 0
         self.last_success_ns: int | None = None
 
     async def run(self, served: Served) -> None:
@@ -112,26 +115,25 @@ class Target:
 
     def state(self) -> metrics.State:
         """What the metrics tell of it."""
-        spool, sender = self.spool, self.sender
-        rendered = spool.cursor.end
+        spool, counts = self.spool, self.counts
         values: dict[Metric, int | None] = {
-            metrics.RENDERED: rendered,
+            metrics.RENDERED: spool.cursor.end,
             metrics.SAMPLES: spool.delivered,
-            metrics.SENT: sender.sent,
+            metrics.SENT: counts[SENT],
             metrics.REPLAYED: spool.replayed,
-            metrics.MARKERS: sender.markers,
-            metrics.BATCHES: sender.batches,
-            metrics.BYTES: sender.bytes,
-            metrics.FAILURES: sender.failures,
-            metrics.MISSED_TICKS: self.missed_ticks,
-            metrics.RESTARTS: self.restarts.count,
+            metrics.MARKERS: counts[MARKERS],
+            metrics.BATCHES: counts[BATCHES],
+            metrics.BYTES: counts[BYTES],
+            metrics.FAILURES: counts[FAILURES],
+            metrics.MISSED_TICKS: counts[MISSED_TICKS],
+            metrics.RESTARTS: counts[RESTARTS],
             metrics.THROWN_AWAY: self.restarts.thrown_away,
-            metrics.BACKLOG: len(spool.cursor.pending),
+            metrics.BACKLOG: spool.backlog,
             metrics.SPOOL_SIZE: spool.size_bytes,
             metrics.SPOOL_WRITABLE: int(not spool.fault),
             metrics.SPOOL_WRITES: spool.writes,
             metrics.SPOOL_WRITTEN: spool.written_bytes,
-            metrics.SPOOL_SYNCS: self.syncs,
+            metrics.SPOOL_SYNCS: counts[SYNCS],
             metrics.LAST_SUCCESS: self.last_success_ns,
         }
         return metrics.State(self.name, values, spool.dropped)
@@ -155,7 +157,7 @@ class Target:
         while True:
             await self.tick(served)
             next_s = (math.floor(loop.time() / resolution_s + 1e-6) + 1) * resolution_s
-            self.missed_ticks += max(0, round((next_s - deadline_s) / resolution_s) - 1)
+            self.counts[MISSED_TICKS] += max(0, round((next_s - deadline_s) / resolution_s) - 1)
             deadline_s = next_s
             await asyncio.sleep(next_s - loop.time())
 
@@ -336,7 +338,7 @@ class Target:
         descriptor = await self._in_thread(self.spool.commit)
         if descriptor is not None:
             await asyncio.get_running_loop().run_in_executor(None, _force, descriptor)
-            self.syncs += 1
+            self.counts[SYNCS] += 1
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

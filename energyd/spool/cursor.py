@@ -110,10 +110,11 @@ class Cursor:
         """What was acknowledged before `at_ms` is safe at the receiver."""
         self.acknowledged = [entry for entry in self.acknowledged if entry.at_ms >= at_ms]
 
-    def replay(self, from_ms: int, until_ms: int) -> int:
-        """What was acknowledged in [from_ms, until_ms] is pending again; returns how many samples that are."""
-        again = [entry for entry in self.acknowledged if from_ms <= entry.at_ms <= until_ms]
-        self.acknowledged = [entry for entry in self.acknowledged if not from_ms <= entry.at_ms <= until_ms]
+    def replay(self, until_ms: int, keep_ms: int) -> int:
+        """What was acknowledged last before `until_ms`, and in `keep_ms` before that, is pending again; returns how many."""
+        last_ms = max((entry.at_ms for entry in self.acknowledged if entry.at_ms <= until_ms), default=until_ms)
+        again = [entry for entry in self.acknowledged if last_ms - keep_ms <= entry.at_ms <= until_ms]
+        self.acknowledged = [entry for entry in self.acknowledged if entry not in again]
         before = len(self.pending)
         for entry in again:
             self.pending.add(entry.lo, entry.hi)

@@ -72,6 +72,7 @@ class Spool:
         self.dropped = dict.fromkeys(REASONS, 0)
         self.delivered = self.replayed = 0
         self._load()
+        self.backlog = len(self.cursor.pending)  # for those who ask from another thread
         self._written = self.cursor.end  # everything before is on disk, or given up
 
     @property
@@ -145,11 +146,16 @@ class Spool:
         self._trim()
         return lost
 
-    def replay(self, from_ms: int, until_ms: int) -> int:
-        """What was acknowledged in that time waits again; returns how many samples that are."""
-        count = self.cursor.replay(from_ms, until_ms)
+    def replay(self, until_ms: int, keep_ms: int) -> int:
+        """What was acknowledged last before `until_ms`, and in `keep_ms` before that, waits again; returns how many samples."""
+        count = self.cursor.replay(until_ms, keep_ms)
         self._save_mark()
         return count
+
+    def note(self, key: str, value: Any) -> Any:
+        """Keep `value` beyond a restart; returns what was kept before, None if nothing was."""
+        before, self.notes[key] = self.notes.get(key), value
+        return before
 
     def commit(self) -> int | None:
         """Write down how far the receiver is; returns a descriptor to sync and close, None when there is nothing to sync."""
@@ -230,6 +236,7 @@ class Spool:
 
     def _save_mark(self) -> None:
         self._serial += 1
+        self.backlog = len(self.cursor.pending)
         try:
             self._mark.parent.mkdir(parents=True, exist_ok=True)
             statefile.save(self._mark, {"serial": self._serial, **self._state()})

@@ -158,7 +158,7 @@ def test_an_outage_costs_nothing_and_remote_write_gets_its_rows_in_order(play: A
         await world.stop(task)
         bodies = [body for _, body in world.receiver.requests]
         assert len(set(bodies[:2])) == 1, "the same batch again"
-        assert world.target.sender.failures == 5
+        assert world.target.counts["failures"] == 5
         assert world.target.spool.delivered == world.target.spool.cursor.acknowledged[-1].hi
         assert world.target.spool.cursor.acknowledged[0].lo == 0
 
@@ -204,7 +204,7 @@ def test_a_restart_of_energyd_goes_on_where_it_was(play: Any) -> None:
         task = world.start()
         await world.receiver.wait_for(2)
         world.receiver.judge = lambda _body: web.Response(status=503)
-        await world.until(lambda: world.target.sender.failures > 1)
+        await world.until(lambda: world.target.counts["failures"] > 1)
         await world.stop(task)
         before = len(world.receiver.requests)
         first = world.target.spool.cursor
@@ -244,7 +244,7 @@ def test_a_receiver_that_refuses_everything_loses_nothing(play: Any) -> None:
     async def scenario(world: World) -> None:
         world.receiver.judge = lambda _body: web.Response(status=400, text="not here")
         task = world.start()
-        await world.until(lambda: world.target.sender.failures > 30)
+        await world.until(lambda: world.target.counts["failures"] > 30)
         assert sum(world.target.spool.dropped.values()) == 0
         world.receiver.judge = lambda _body: None
         await world.until(lambda: world.target.spool.delivered > 30)
@@ -259,7 +259,7 @@ def test_a_receiver_that_answers_500_for_ever_loses_nothing_and_is_not_flooded(p
         task = world.start()
         await world.receiver.wait_for(2)
         world.receiver.judge = lambda _body: web.Response(status=500, text="boom")
-        await world.until(lambda: world.target.sender.failures > 20)
+        await world.until(lambda: world.target.counts["failures"] > 20)
         requests, waited_s = len(world.receiver.requests), 0.3
         await asyncio.sleep(waited_s)
         assert len(world.receiver.requests) - requests < 5 * waited_s / 0.05
@@ -282,7 +282,7 @@ def test_what_a_restarted_receiver_had_acknowledged_of_late_is_sent_again(play: 
         await world.until(lambda: world.target.spool.delivered > 20)
         world.receiver.metrics = METRICS.format(start=2, age=0, bad=0)
         world.receiver.answers.append(web.Response(status=503))  # a failure is a reason to look
-        await world.until(lambda: world.target.restarts.count == 1)
+        await world.until(lambda: world.target.counts["restarts"] == 1)
         await world.until(lambda: world.target.spool.replayed > 20)
         await world.stop(task)
         times = world.times()
@@ -299,7 +299,7 @@ def test_a_receiver_without_metrics_counts_as_restarted_when_its_connection_brok
 
         task = world.start()
         await world.until(lambda: world.target.spool.delivered > 20)
-        assert world.target.restarts.count == 0
+        assert world.target.counts["restarts"] == 0
 
         async def cut() -> web.StreamResponse:
             for connection in list(world.receiver._runner.server.connections):  # type: ignore[union-attr]
@@ -307,7 +307,7 @@ def test_a_receiver_without_metrics_counts_as_restarted_when_its_connection_brok
             return web.Response()
 
         world.receiver.answers.append(cut)
-        await world.until(lambda: world.target.restarts.count == 1)
+        await world.until(lambda: world.target.counts["restarts"] == 1)
         await world.until(lambda: world.target.spool.replayed > 10)
         await world.stop(task)
 

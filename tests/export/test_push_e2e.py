@@ -99,13 +99,13 @@ def push(
 def test_victoriametrics_stores_every_series_with_its_value_and_time(victoria: str, snapshot: Snapshot, tmp_path: Path) -> None:
     now = snapshot._replace(real_ns=SYSTEM_CLOCK.real_ns())
     settings = Push("vm", victoria + "/api/v1/import/prometheus", username="energyd", password="wrong", interval_s=0.2)
-    push(tmp_path / "wrong", lambda: now, lambda pushers: pushers.targets[0].sender.failures, settings)
+    push(tmp_path / "wrong", lambda: now, lambda pushers: pushers.targets[0].counts["failures"], settings)
     pushers = push(
         tmp_path / "right", lambda: now, lambda pushers: pushers.targets[0].spool.delivered, settings._replace(password="secret")
     )
     count = sum(len(family.values) for family in collect(now, "1"))
     assert pushers.targets[0].spool.delivered == count
-    assert pushers.targets[0].sender.sent == count
+    assert pushers.targets[0].counts["sent"] == count
 
     def exported() -> list[dict[str, Any]]:
         selector = urllib.parse.quote('{__name__=~".+"}')
@@ -147,10 +147,13 @@ def test_prometheus_stores_every_series_and_ends_those_that_vanish(
 
     target = Push("prometheus", url + "/api/v1/write", interval_s=0.2, resolution_s=0.1)
     pushers = push(
-        tmp_path, snapshots, lambda pushers: pushers.targets[0].sender.markers and pushers.targets[0].sender.batches > 5, target
+        tmp_path,
+        snapshots,
+        lambda pushers: pushers.targets[0].counts["markers"] and pushers.targets[0].counts["batches"] > 5,
+        target,
     )
-    assert pushers.targets[0].sender.markers == 3, "energy, power and CPU time of one process"
-    assert not pushers.targets[0].spool.cursor.pending or pushers.targets[0].sender.failures == 0
+    assert pushers.targets[0].counts["markers"] == 3, "energy, power and CPU time of one process"
+    assert not pushers.targets[0].spool.cursor.pending or pushers.targets[0].counts["failures"] == 0
     seen = {
         tuple(sorted(series["metric"].items())): float(series["value"][1])
         for series in wait_until(lambda: query(url, '{__name__=~"energyd_.+"}'))
@@ -220,4 +223,4 @@ def test_what_is_older_than_prometheus_out_of_order_window_is_no_endless_loop(
         settings,
     )
     assert pushers.targets[0].spool.dropped["too_old"] == 10
-    assert pushers.targets[0].sender.failures < 100
+    assert pushers.targets[0].counts["failures"] < 100
