@@ -2,10 +2,12 @@
 
 `finished`: the bytes are there already; the server runs on CPU 0, `wrk` on CPU 1, 2 s a row. `folding`: a scrape every 60 ms, so
 that each finds the bytes too old and a tenth of the values changed, and waits for folding, collecting, rendering and compressing;
-the server runs where the kernel puts it, as in life.
+the server runs where the kernel puts it, as in life. `bare` is a loop that sends the same bytes from one blocking socket to
+whatever asks: nobody can undercut it, and what it takes is the machine.
 """
 
 import asyncio
+import contextlib
 import http.client
 import os
 import re
@@ -16,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvloop
 from bench_render import _Peer, snapshot_of
@@ -26,6 +27,7 @@ from energyd.aggregate.snapshot import Snapshot
 from energyd.export.collect import collect
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
+from energyd.export.render import Renderer
 from energyd.export.served import Served
 from energyd.export.server import start
 from energyd.service.clock import SYSTEM_CLOCK
@@ -66,6 +68,17 @@ async def serve_ours(series: int, port: int, changing: bool) -> None:
     await asyncio.Event().wait()
 
 
+def serve_bare(series: int, port: int) -> None:
+    body = Renderer().render(collect(snapshot_of(series), "bench")).text()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        while True:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                while connection.recv(4096):
+                    connection.sendall(answer)
+
+
 def serve_client(series: int, port: int) -> None:
     registry = CollectorRegistry()
     registry.register(_Peer(collect(snapshot_of(series), "bench")))  # type: ignore[arg-type]
@@ -73,7 +86,7 @@ def serve_client(series: int, port: int) -> None:
     time.sleep(3600)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(command: list[str], port: int, pinned: bool = True) -> Iterator[None]:
     """`command`, which listens on `port`, on CPU 0 if `pinned`."""
     with subprocess.Popen(
@@ -141,6 +154,9 @@ def main(sizes: list[int]) -> None:
                     row(series, "energyd", "plain, folding", folding(port))
                     row(series, "energyd", "gzip, folding", folding(port, gzip))
         port = free_port()
+        with running([sys.executable, __file__, "--serve", "bare", str(series), str(port)], port):
+            row(series, "bare", "plain, 1 connection", wrk(port, 1))
+        port = free_port()
         with running([sys.executable, __file__, "--serve", "client", str(series), str(port)], port):
             row(series, "prometheus_client", "plain, 1 connection", wrk(port, 1))
             row(series, "prometheus_client", "plain, 16 connections", wrk(port, 16))
@@ -158,6 +174,8 @@ if __name__ == "__main__":
         kind, count, at = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
         if kind == "client":
             serve_client(count, at)
+        if kind == "bare":
+            serve_bare(count, at)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve_ours(count, at, changing=kind == "folding"))
     if not shutil.which("wrk") or (os.cpu_count() or 1) < 2:

@@ -115,6 +115,13 @@ def test_what_is_wrong_is_named_with_its_line_and_without_secrets(tmp_path: Path
     assert "\n" not in str(caught.value)
 
 
+def test_the_example_is_one() -> None:
+    place = Path(__file__).parents[2] / "conf/examples"
+    config = webconfigfile.read(str(place / "web.yml"))
+    assert config.tls == Tls(str(place / "energyd.crt"), str(place / "energyd.key"))
+    assert config.headers == (("X-Content-Type-Options", "nosniff"),)
+
+
 def test_a_file_that_is_not_there_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"web\.yml: No such file"):
         webconfigfile.read(str(tmp_path / "web.yml"))
