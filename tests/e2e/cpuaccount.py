@@ -49,7 +49,7 @@ STORM = """
 import os, sys, time
 tasks, task_ns = int(sys.argv[1]), int(sys.argv[2])
 sys.stdin.read(1)
-used = 0.0
+used, begin = 0.0, time.process_time()
 for _ in range(tasks):
     pid = os.fork()
     if pid == 0:
@@ -60,23 +60,30 @@ for _ in range(tasks):
         os._exit(0)
     _, _, usage = os.wait4(pid, 0)
     used += usage.ru_utime + usage.ru_stime
-print(used, time.process_time(), flush=True)
+print(used, time.process_time() - begin, flush=True)
 sys.stdin.read(1)
 """
 
 
-def cgroup_root() -> Path | None:
-    """A hierarchy that counts CPU time and in which we may make groups: cpuacct where there is one, as the reader prefers it."""
+def cgroup_roots() -> dict[str, Path]:
+    """The hierarchies that count CPU time and in which we may make groups: cpuacct and v2, where they are."""
+    roots: dict[str, Path] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         point, kind, options = Path(left.split()[4]), right.split()[0], right.split()[2].split(",")
-        if left.split()[3] == "/" and ((kind == "cgroup" and "cpuacct" in options) or kind == "cgroup2"):
+        hierarchy = "v2" if kind == "cgroup2" else "cpuacct" if kind == "cgroup" and "cpuacct" in options else ""
+        if left.split()[3] == "/" and hierarchy:
             probe = point / f"energyd-probe-{os.getpid()}"
             with contextlib.suppress(OSError):
                 probe.mkdir()
                 probe.rmdir()
-                return point
-    return None
+                roots[hierarchy] = point
+    return roots
+
+
+def cgroup_root() -> Path | None:
+    """One of them."""
+    return next(iter(cgroup_roots().values()), None)
 
 
 class Machine:
