@@ -41,6 +41,7 @@ test-system: $(VENV)/.tests ## install the package in a Debian 12 and a Debian 1
 
 soak: $(VENV)/.tests ## the long runs, of which `make test` has the short forms
 	SOAK_SECONDS=300 $(BIN)/pytest tests/e2e/test_e2e_wraps.py tests/ledger/test_ledger_year.py $(ARGS)
+	SOAK_SECONDS=600 $(BIN)/pytest -s tests/soak $(ARGS)
 
 lint: $(VENV)/.tests ## ruff, mypy, and whether generated files are up to date
 	$(BIN)/ruff check .
