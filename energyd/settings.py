@@ -71,12 +71,12 @@ SECTIONS: dict[str, str] = {
         "Prices are yours; conf/examples/tariffs.yml shows tables of each kind."
     ),
     "groups": (
-        "Groups of processes, so that energy can be asked for by what one cares about. A process belongs to the first rule of which "
-        "every selector matches, or its parent belongs to by comm, exe or cmdline; after these rules come the shipped ones: "
+        "Groups of processes, so that energy can be asked for by what one cares about. A process belongs to the first rule of "
+        "which every selector matches, or its parent belongs to by comm, exe or cmdline; after these rules come the shipped ones: "
         "containers, virtual machines, slurm jobs, users, systemd units, control groups, commands. A rule without selectors takes "
         "whatever reaches it. name and environment are texts with fields: {comm} {exe} {exe_full} {user} {uid} {pid} {start_ticks} "
-        "{kind} {runtime} {id} {short_id} {unit} {cgroup} {container_name} {container_id} {image} {pod} {namespace} {vm}, {label:KEY} "
-        "of the container, {match:NAME} of cmdline. The configuration of process-exporter is understood as it is: "
+        "{kind} {runtime} {id} {short_id} {unit} {cgroup} {container_name} {container_id} {image} {pod} {namespace} {vm}, "
+        "{label:KEY} of the container, {match:NAME} of cmdline. The configuration of process-exporter is understood as it is: "
         "groups: {process_names: [...]}."
     ),
     "log": "What the processes say on stderr.",

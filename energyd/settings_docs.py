@@ -217,8 +217,8 @@ def _man_environment() -> list[str]:
 
 _ENVIRONMENT = (
     "Every key can be set by a variable: ENERGYD_ and the key in capitals with _ for each dot, for example ENERGYD_METRICS_PORT. "
-    "ENERGYD_METERS, ENERGYD_METRICS_PUSH, ENERGYD_TARIFFS and ENERGYD_GROUPS take a list in JSON; ENERGYD_METRICS_PUSH_URL and its "
-    "like set the one receiver. "
+    "ENERGYD_METERS, ENERGYD_METRICS_PUSH, ENERGYD_TARIFFS and ENERGYD_GROUPS take a list in JSON; ENERGYD_METRICS_PUSH_URL and "
+    "its like set the one receiver. "
     "An empty variable counts as none; an unknown ENERGYD_ variable and two variables that set one key differently are errors. "
     "These variables of other programs are understood as well:"
 )

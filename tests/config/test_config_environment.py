@@ -132,7 +132,11 @@ def test_the_file_that_socat_made_gives_way_to_its_host(load):
         ("ENERGYD_METRICS_LABELS", "a=b", "ENERGYD_METRICS_LABELS: metrics.labels: must be a mapping of label names to texts"),
         ("ENERGYD_METRICS_PATH", "/\udc80", "ENERGYD_METRICS_PATH: holds half of a surrogate pair"),
         ("LINKY_FRAME_TIMEOUT", "0", "LINKY_FRAME_TIMEOUT: meters[0].link_timeout: must be a duration from 1s to 1h"),
-        ("ENERGYD_COMPATIBILITY", '["kepler"]', "ENERGYD_COMPATIBILITY: compatibility: must be linky_exporter, myelectricaldata or scaphandre"),
+        (
+            "ENERGYD_COMPATIBILITY",
+            '["kepler"]',
+            "ENERGYD_COMPATIBILITY: compatibility: must be linky_exporter, myelectricaldata or scaphandre",
+        ),
     ],
 )
 def test_an_error_names_the_variable_and_the_key(refused, variable, text, said):

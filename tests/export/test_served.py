@@ -7,10 +7,10 @@ import pytest
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import served as served_module
-from energyd.export.pushmetrics import BACKLOG
 from energyd.export.encoding import GZIP, IDENTITY
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS, TEXT
+from energyd.export.pushmetrics import BACKLOG
 from energyd.export.served import Served
 
 
