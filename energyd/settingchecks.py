@@ -25,8 +25,7 @@ DEVICE_PATTERN = "^(/|file:/|socket://|rfc2217://)"
 # fmt: off
 OWN_LABELS = frozenset((
     "address", "cgroup", "cmdline", "comm", "contract", "day", "direction", "domain", "endpoint", "environment", "field",
-    "fraction",
-    "group", "handler", "kind", "policy", "runtime",
+    "fraction", "group", "handler", "kind", "policy", "runtime",
     "host", "le", "meter", "method", "mode", "month", "part", "pdl", "period", "phase", "pid", "point", "power", "prm",
     "quadrant", "quantile", "reason", "register", "result", "ring", "source", "status", "target", "tariff", "tomorrow", "uid",
     "version", "window", "year", "zone",
