@@ -1,9 +1,11 @@
-"""A bound on what silent clients can hold: connections that never finish a request, and too many of them.
+"""A bound on what clients can hold without asking: connections that never finish a request, and too many of them.
 
-aiohttp closes a connection that idles after a request; one that has never completed any it keeps for ever.
+aiohttp closes a connection that idles after a request, but keeps one for ever that has never completed any, or has begun another
+one. Law: a connection whose request is being answered is never cut here.
 """
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -13,17 +15,19 @@ from aiohttp.web_protocol import RequestHandler
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
 
-REQUEST_TIMEOUT_S: Final = 10.0
+REQUEST_TIMEOUT_S: Final = 10.0  # for the first request of a connection
+IDLE_TIMEOUT_S: Final = 90.0  # between two requests; aiohttp's own limit is below
 SWEEP_S: Final = 1.0
 CONNECTIONS_MAX: Final = 256
 
 
 class ConnectionGuard:
-    """Closes connections without a request after REQUEST_TIMEOUT_S, and the oldest of those at once above CONNECTIONS_MAX."""
+    """Closes connections that wait too long, and above CONNECTIONS_MAX those that have waited longest, the silent first."""
 
     def __init__(self) -> None:
+        self._answering: Counter[object] = Counter()
         self._spoke: set[object] = set()
-        self._silent_since: dict[RequestHandler, float] = {}
+        self._waiting_since: dict[object, float] = {}
         self._server: web.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -33,12 +37,20 @@ class ConnectionGuard:
         self._sweep()
 
     def middleware(self) -> "Middleware":
-        """Notes which connections have sent a request."""
+        """Notes which connections are being answered; to be the outermost."""
 
         @web.middleware
         async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._spoke.add(request.protocol)
-            return await handler(request)
+            connection = request.protocol
+            self._answering[connection] += 1
+            self._spoke.add(connection)
+            self._waiting_since.pop(connection, None)
+            if self._server is not None and len(self._server.connections) > CONNECTIONS_MAX:
+                self._cut()
+            try:
+                return await handler(request)
+            finally:
+                self._answering[connection] -= 1
 
         return note
 
@@ -50,18 +62,21 @@ class ConnectionGuard:
             _abort(connection)
 
     def _sweep(self) -> None:
-        assert self._server is not None, "BUG: sweeping before watching"
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        connections = self._server.connections
+        self._cut()
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    def _cut(self) -> None:
+        assert self._server is not None, "BUG: cutting before watching"
+        now, connections = asyncio.get_running_loop().time(), self._server.connections
+        waiting = [connection for connection in connections if not self._answering[connection]]
+        self._answering = Counter({connection: count for connection, count in self._answering.items() if count > 0})
         self._spoke.intersection_update(connections)
-        silent = [connection for connection in connections if connection not in self._spoke]
-        self._silent_since = {connection: self._silent_since.get(connection, now) for connection in silent}
+        self._waiting_since = {connection: self._waiting_since.get(connection, now) for connection in waiting}
         surplus = len(connections) - CONNECTIONS_MAX
-        for position, (connection, since) in enumerate(sorted(self._silent_since.items(), key=lambda item: item[1])):
-            if position < surplus or now - since > REQUEST_TIMEOUT_S:
+        for position, connection in enumerate(sorted(waiting, key=lambda each: (each in self._spoke, self._waiting_since[each]))):
+            limit_s = IDLE_TIMEOUT_S if connection in self._spoke else REQUEST_TIMEOUT_S
+            if position < surplus or now - self._waiting_since[connection] > limit_s:
                 _abort(connection)
-        self._timer = loop.call_later(SWEEP_S, self._sweep)
 
 
 def _abort(connection: RequestHandler) -> None:

@@ -85,6 +85,7 @@ class Server:
         for sock in self._sockets:
             sock.close()
         self._guard.close()
+        await asyncio.sleep(0)  # what is cut is closed in the loop's next round
         await self._runner.cleanup()
 
 
@@ -101,7 +102,7 @@ async def start(
     loaded = files.load() if files is not None else None
     sockets = await _bound(listen, port)
     guard = ConnectionGuard()
-    app.middlewares.append(guard.middleware())
+    app.middlewares.insert(0, guard.middleware())
     runner = web.AppRunner(
         app,
         logger=logger,

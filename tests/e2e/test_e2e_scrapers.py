@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from daemon import Daemon, get, wait_for
 
+from energyd.export.document import COMPATIBILITY, names
+
 pytestmark = pytest.mark.e2e
 
 RAPL_HZ, USAGE_HZ = 10.0, 2.0
@@ -147,3 +149,10 @@ def test_what_scrapes_showed_was_fresh(daemon: Daemon) -> None:
         assert count > 50
         assert daemon.value("energyd_freshness_seconds_sum", data=data) / count < 0.3
     assert daemon.value("energyd_freshness_seconds_count", data="attribution") > 50
+
+
+def test_everything_that_is_shown_has_a_name_that_the_configuration_knows(daemon: Daemon) -> None:
+    """What `metrics.families` and `metrics.rename` are checked against is complete."""
+    body = get(daemon.url).decode()
+    shown = {line.split()[2] for line in body.splitlines() if line.startswith("# TYPE ")}
+    assert shown <= set(names(COMPATIBILITY))

@@ -4,12 +4,14 @@ import asyncio
 import gzip
 import socket
 import subprocess
+import unittest.mock
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 import uvloop
+from aiohttp import web
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -32,8 +34,15 @@ class Site:
         self.metrics = HttpMetrics(clock)
         self.served = Served(self._fold, clock, "1.2.3", tail=self.metrics.exposition)
         self.app = http.application(self.served, self.metrics, path="/metrics", rings=RINGS, version="1.2.3", clock=clock)
+        self.app.router.add_get("/slow", self._slow)
+        self.going_on = asyncio.Event()
         self.port = 0
         self.session: aiohttp.ClientSession
+
+    async def _slow(self, _request: web.Request) -> web.StreamResponse:
+        """A page that waits for `going_on`."""
+        await self.going_on.wait()
+        return web.Response(text="at last")
 
     def _fold(self) -> Snapshot | None:
         self.folds += 1
@@ -291,6 +300,52 @@ def test_above_the_bound_the_oldest_silent_connections_go_first(snapshot: Snapsh
         for _, writer in silent:
             writer.close()
         await asyncio.gather(*[writer.wait_closed() for _, writer in silent], return_exceptions=True)
+
+    serve(snapshot, scenario)
+
+
+def test_connections_that_have_spoken_and_idle_are_bounded_too_and_one_that_is_answered_stays(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 10)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
+
+    async def scenario(site: Site) -> None:
+        answered = asyncio.create_task(site.get("/slow"))
+        await asyncio.sleep(0.05)
+        others = []
+        for _ in range(30):
+            reader, writer = await site.raw()
+            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in await asyncio.wait_for(reader.readuntil(b"energyd is healthy\n"), 2)
+            others.append((reader, writer))
+        for _ in range(100):
+            cut = [reader.at_eof() or reader.exception() is not None for reader, _ in others]
+            if sum(cut) >= 21:
+                break
+            await asyncio.sleep(0.02)
+        assert cut == [True] * 21 + [False] * 9  # whose last request is the oldest goes first
+        site.going_on.set()
+        assert await asyncio.wait_for(answered, 2) == (200, unittest.mock.ANY, b"at last")
+        for _, writer in others:
+            writer.close()
+        await asyncio.gather(*[writer.wait_closed() for _, writer in others], return_exceptions=True)
+
+    serve(snapshot, scenario)
+
+
+def test_a_second_request_that_is_never_finished_is_not_waited_for_either(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
+
+    async def scenario(site: Site) -> None:
+        reader, writer = await site.raw()
+        writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /-/healthy HTTP/1.1\r\nX-Unfinished: ")
+        assert b"energyd is healthy" in await asyncio.wait_for(reader.read(1000), 2)
+        assert await _is_cut(reader)
+        writer.close()
 
     serve(snapshot, scenario)
 
