@@ -68,6 +68,8 @@ class ZoneBook:
                 zone.readable = False
             else:
                 zone.sample(energy_uj, status, mono_ns, suspended_of.get(batch, 0))
+        for zone in self.zones.values():
+            zone.forget()
 
     def meter_power(self, meter: str, source: str, power_va: int, mono_ns: int) -> None:
         """A meter is the host: what it shows is taken for a power, though volt-amperes are never less than watts."""

@@ -16,6 +16,7 @@ from energyd.units import NS_PER_S
 POWER_WINDOW_NS: Final = NS_PER_S
 STALL_NS: Final = 2 * NS_PER_S  # a zone that misses sweeps for this long no longer holds up the attribution of the others
 GONE_NS: Final = 60 * NS_PER_S  # after this long it is not waited for at all: it was pulled out, or is read no more
+KEPT_NS: Final = 120 * NS_PER_S  # of an additive zone whose energy waits for CPU times; a ring holds about a minute of these
 METER: Final = "meter"
 METER_STALL_NS: Final = 12 * NS_PER_S  # frames take up to 2 s and may be bad; the link is given up after 10 s (54E 9.4)
 
@@ -114,6 +115,11 @@ class ZoneTotals:
             self.aside_uj += delta_uj
         self.timeline.append(mono_ns, self.energy_uj if self.additive else self.aside_uj)
         self.readable = self.awake = True
+
+    def forget(self) -> None:
+        """Drop the samples that neither the power nor, of an additive zone, an attribution can need any more."""
+        if self.timeline:
+            self.timeline.forget_before(self.timeline.frontier_ns - (KEPT_NS if self.additive else 2 * POWER_WINDOW_NS))
 
     def state(self) -> dict[str, Any]:
         return {

@@ -225,6 +225,20 @@ def test_what_is_known_of_zones_outlives_a_restart_in_the_middle():
     assert (again.joules(), again.joules("BAT0")) == (3.0, pytest.approx(6.6))
 
 
+@pytest.mark.parametrize(("additive", "kept"), [(False, 21), (True, 1201)])
+def test_samples_that_nobody_will_ask_for_are_forgotten(additive, kept):
+    """Of a zone inside another only its power is shown; the energy of an additive one may wait for CPU times that never come."""
+    reader = Reader()
+    kind = reader.label(additive=additive)
+    for joules in range(1500):
+        reader.sweep({kind: joules})
+    zone = reader.engine.zones.zones["package-0"]
+
+    assert len(zone.timeline.times_ns) == kept
+    assert zone.power_w(reader.now_ns) == pytest.approx(10.0)
+    assert reader.shot().host.energy_uj == (1499 * UJ_PER_J if additive else None)
+
+
 def test_a_zone_that_has_fallen_silent_shows_no_power():
     reader = Reader()
     silent, other = reader.label("package-0"), reader.label("package-1")
