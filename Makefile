@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # A file of versions to install instead of the newest: make test VENV=.venv-floors CONSTRAINTS=packaging/floors.txt
 CONSTRAINTS ?=
+# How long `make soak` looks on
+MINUTES ?= 30
 # More options: make run ARGS="--set metrics.port=9999"; make test ARGS="-k ring"
 ARGS ?=
 BIN := $(VENV)/bin
@@ -39,7 +41,9 @@ test: $(VENV)/.tests ## run the whole test suite
 test-system: $(VENV)/.tests ## install the package in a Debian 12 and a Debian 13 that are booted for it (root)
 	$(BIN)/pytest -m system tests/system $(ARGS)
 
-soak: $(VENV)/.tests ## the long runs, of which `make test` has the short forms
+soak: $(VENV)/.tests ## the long runs, most of an hour: nothing grows, nothing is lost, nothing falls (MINUTES=30 of the first)
+	$(BIN)/python bench/soak.py --minutes $(MINUTES)
+	@for file in $(wildcard bench/soak_*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 	SOAK_SECONDS=300 $(BIN)/pytest tests/e2e/test_e2e_wraps.py tests/ledger/test_ledger_year.py $(ARGS)
 	SOAK_SECONDS=600 $(BIN)/pytest -s tests/soak $(ARGS)
 
