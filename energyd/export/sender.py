@@ -91,7 +91,7 @@ class Sender:
         if outcome.verdict == LATER or 0 < self._suspicions < SUSPICIONS:
             return Delivered((), outcome._replace(verdict=LATER))
         sieve = Sieve(lambda part, before: self._send(session, part, before), self._known, self.doubtful_end)
-        done, stop, _ = await sieve.run(rows, previous, outcome)
+        done, stop = await sieve.run(rows, previous, outcome)
         self._taken([row for row, bad in done if not bad])
         return Delivered(done, stop)
 

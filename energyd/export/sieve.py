@@ -33,7 +33,6 @@ class Sifted(NamedTuple):
 
     done: list[tuple[Row, list[Bad]]]
     stop: Outcome | None
-    requests: int
 
 
 class Sieve:
@@ -41,10 +40,9 @@ class Sieve:
     have been taken already, though we do not know it, so that "out of order" means that it is there."""
 
     def __init__(self, send: Send, known: Row | None, doubtful_end: int) -> None:
-        self._send_rows = send
+        self._send = send
         self._known = known
         self._doubtful_end = doubtful_end
-        self._requests = 0
         self._alive = False
 
     async def run(self, rows: Sequence[Row], previous: Row | None, first: Outcome) -> Sifted:
@@ -55,7 +53,7 @@ class Sieve:
             if known.verdict in (TAKEN, OUT_OF_ORDER, TOO_OLD):  # of the last two no receiver speaks that refuses everything
                 self._alive = True
             else:
-                return Sifted(done, first._replace(verdict=LATER), self._requests)
+                return Sifted(done, first._replace(verdict=LATER))
         parts: list[tuple[Sequence[Row], Outcome | None]] = [(rows, first)]
         singly = first.verdict == OUT_OF_ORDER and len(rows) > 1 and rows[-1].end <= self._doubtful_end
         if singly:
@@ -64,7 +62,7 @@ class Sieve:
             part, outcome = parts.pop()
             outcome = outcome or await self._send(part, previous)
             if outcome.verdict == LATER:
-                return Sifted(done, outcome, self._requests)
+                return Sifted(done, outcome)
             if outcome.verdict == TAKEN:
                 self._alive = True
                 done += [(row, []) for row in part]
@@ -78,10 +76,10 @@ class Sieve:
             else:
                 bad = await self._row(part[0], outcome)
                 if isinstance(bad, Outcome):
-                    return Sifted(done, bad, self._requests)
+                    return Sifted(done, bad)
                 done.append((part[0], bad))
             previous = part[-1]
-        return Sifted(done, None, self._requests)
+        return Sifted(done, None)
 
     async def _row(self, row: Row, outcome: Outcome) -> list[Bad] | Outcome:
         """What is bad in a row that was refused with `outcome`; an Outcome when it must wait."""
@@ -124,10 +122,6 @@ class Sieve:
                     break
         proven = self._alive or all(sample.outcome.verdict == OUT_OF_ORDER for sample in bad)
         return bad if proven else bad[-1].outcome._replace(verdict=LATER)
-
-    async def _send(self, rows: Sequence[Row], previous: Row | None) -> Outcome:
-        self._requests += 1
-        return await self._send_rows(rows, previous)
 
 
 def _some(row: Row, part: range) -> Row:

@@ -1,0 +1,146 @@
+"""What rows become on the wire: read back by readers that share nothing with the writers."""
+
+import math
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from protobufreader import request_1_0, request_2_0, unsnappy
+from pushworld import row, rows_of
+
+from energyd.export import importtext
+from energyd.export.metric import Family, gauge
+from energyd.export.remotewrite import STALE, RemoteWrite, labels_of, snappy_literal, varint
+from energyd.export.render import Renderer
+from energyd.spool.rows import Row
+
+NOW_MS = 1_795_162_354_123
+NASTY = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
+    ['"', "\\", "\n", '\\"', "\\n", '{a="b"} 1', "}", ",", "é🔌"]
+)
+
+
+def bits(value):
+    return struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
+@pytest.fixture(params=["1.0", "2.0"])
+def encode(request):
+    """encode(rows, previous=None, labels=()) -> (labels, samples) of each series, as a receiver reads them."""
+
+    def encoded(rows, previous=None, labels=()):
+        writer = RemoteWrite(labels)
+        if request.param == "1.0":
+            return request_1_0(writer.encode(rows, previous).body)
+        return request_2_0(writer.encode_2_0(rows, previous).body)
+
+    return encoded
+
+
+def test_every_sample_arrives_with_its_bits_and_time(encode):
+    rows = rows_of(5, series=4)
+    assert encode(rows) == [
+        ((("__name__", "m"), ("i", str(i))), [(one.at_ms, bits(one.values[i])) for one in rows]) for i in range(4)
+    ]
+
+
+def test_labels_are_sorted_and_those_of_the_target_win_and_empty_ones_are_left_out(encode):
+    prefix = b'zz{b="2",a="1",empty="",site="here"} '
+    [(labels, _)] = encode([Row(0, NOW_MS, [prefix], np.zeros(1))], labels=(("site", "there"), ("A", "0")))
+    assert labels == (("A", "0"), ("__name__", "zz"), ("a", "1"), ("b", "2"), ("site", "there"))
+
+
+def test_a_series_that_vanishes_gets_a_stale_marker_at_the_time_of_the_next_row(encode):
+    rows = [row(0, NOW_MS, a=1, b=2), row(2, NOW_MS + 1, a=3), row(3, NOW_MS + 2, b=4)]
+    series = {dict(labels)["__name__"]: samples for labels, samples in encode(rows)}
+    assert series == {
+        "a": [(NOW_MS, bits(1)), (NOW_MS + 1, bits(3)), (NOW_MS + 2, STALE)],
+        "b": [(NOW_MS, bits(2)), (NOW_MS + 1, STALE), (NOW_MS + 2, bits(4))],
+    }
+
+
+def test_a_series_that_vanished_between_two_batches_gets_its_marker_too(encode):
+    previous = row(0, NOW_MS, a=1, gone=2)
+    series = {dict(labels)["__name__"]: samples for labels, samples in encode([row(2, NOW_MS + 1, a=3)], previous)}
+    assert series == {"a": [(NOW_MS + 1, bits(3))], "gone": [(NOW_MS + 1, STALE)]}
+    encoded = RemoteWrite().encode([row(2, NOW_MS + 1, a=3)], previous)
+    assert (encoded.samples, encoded.markers) == (1, 1)
+
+
+def test_values_that_are_no_numbers_keep_their_bits(encode):
+    values = np.array([math.inf, -math.inf, math.nan, -0.0, 5e-324])
+    [(_, samples)] = encode([Row(i, NOW_MS + i, PREFIX, values[i : i + 1]) for i in range(5)])
+    assert [got for _, got in samples] == [bits(value) for value in values]
+
+
+PREFIX = [b"m "]
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b_2", "C"]), NASTY, max_size=3))
+def test_labels_are_read_back_from_what_the_renderer_wrote(labels):
+    metric = gauge("some_name", "", "Help.", tuple(labels), "1")
+    rendered = Renderer().render([Family(metric, [tuple(labels.values())], [1])])
+    assert labels_of(rendered.series[0].prefixes[0]) == (("__name__", "some_name"), *labels.items())
+
+
+@settings(max_examples=50)
+@given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.floats(allow_nan=False), min_size=1), min_size=1, max_size=6))
+def test_rows_of_any_series_arrive_whole_in_both_protocols(samples):
+    rows, first = [], 0
+    for tick, entry in enumerate(samples):
+        rows.append(row(first, NOW_MS + tick, **entry))
+        first = rows[-1].end
+    wanted = {(name, NOW_MS + tick, bits(value)) for tick, entry in enumerate(samples) for name, value in entry.items()}
+    pushed = request_1_0(RemoteWrite().encode(rows, None).body)
+    got = [(dict(labels)["__name__"], at_ms, value) for labels, values in pushed for at_ms, value in values if value != STALE]
+    assert sorted(got) == sorted(wanted)
+    assert all(times == sorted(times) for times in ([at_ms for at_ms, _ in values] for _, values in pushed))
+    text = zlib.decompress(importtext.encode(rows).body, 31).decode()
+    read = {(name, int(at_ms), bits(float(value))) for name, value, at_ms in (line.split(" ") for line in text.splitlines())}
+    assert read == wanted
+
+
+def test_lines_of_a_series_stand_together_and_no_label_can_break_one():
+    rows = [Row(2 * i, NOW_MS + i, PAIR, np.array([i + 0.5, math.nan])) for i in range(2)]
+    encoded = importtext.encode(rows)
+    assert zlib.decompress(encoded.body, 31).decode().split("\n") == [
+        f'a{{x="q\\"\\n"}} 0.5 {NOW_MS}',
+        f'a{{x="q\\"\\n"}} 1.5 {NOW_MS + 1}',
+        f"b NaN {NOW_MS}",
+        f"b NaN {NOW_MS + 1}",
+        "",
+    ]
+    assert (encoded.samples, encoded.markers) == (4, 0)
+
+
+PAIR = [b'a{x="q\\"\\n"} ', b"b "]
+
+
+def test_infinities_are_written_as_the_format_wants_them():
+    encoded = importtext.encode([Row(0, NOW_MS, PAIR, np.array([math.inf, -math.inf]))])
+    assert b" +Inf " in zlib.decompress(encoded.body, 31)
+    assert b" -Inf " in zlib.decompress(encoded.body, 31)
+
+
+@pytest.mark.parametrize("size", [0, 1, 59, 60, 61, 255, 256, 65535, 65536, 70000])
+def test_a_literal_is_snappy(size):
+    content = bytes(i * 7 % 256 for i in range(size))
+    assert unsnappy(snappy_literal(content)) == content
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"), [(0, "00"), (1, "01"), (127, "7f"), (128, "8001"), (300, "ac02"), (NOW_MS, "cbe38ec09f34")]
+)
+def test_varints_are_those_of_protobuf(value, encoded):
+    assert varint(value).hex() == encoded
+    assert len(varint(NOW_MS)) == 6, "which the samples of a batch count on"
+
+
+def test_labels_of_many_short_lived_series_are_forgotten():
+    writer = RemoteWrite()
+    for generation in range(300):
+        writer.encode([Row(0, NOW_MS, [b'm{g="%d",i="%d"} ' % (generation, i) for i in range(10)], np.zeros(10))], None)
+    assert len(writer._encoded) <= 1030

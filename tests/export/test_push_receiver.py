@@ -1,0 +1,49 @@
+"""What a receiver tells about itself, and where it tells it."""
+
+import pytest
+from yarl import URL
+
+from energyd.export.receiver import Receiver, base_url, metrics_url, read
+
+VICTORIA = b"""\
+vm_app_start_timestamp 1795162000
+vm_app_uptime_seconds 354.5
+vm_rows_ignored_total{reason="big_timestamp"} 2
+vm_rows_ignored_total{reason="small_timestamp"} 0
+vm_rows_invalid_total{type="influx"} 0
+vm_rows_invalid_total{type="prometheus"} 3
+process_start_time_seconds 1795162000
+"""
+PROMETHEUS = b"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.79516200012e+09\n"
+
+
+def test_victoriametrics_tells_its_age_and_what_it_threw_away():
+    assert read(VICTORIA, {}, 0.0) == Receiver(1795162000.0, 354.5, 5)
+
+
+def test_the_age_of_a_prometheus_is_reckoned_by_its_own_clock():
+    found = read(PROMETHEUS, {"Date": "Fri, 20 Nov 2026 11:30:10 GMT"}, 0.0)
+    assert found is not None
+    assert found.started == 1795162000.12
+    assert found.thrown_away is None
+    assert read(PROMETHEUS, {}, 1795162010.12) == Receiver(1795162000.12, pytest.approx(10.0), None)
+
+
+@pytest.mark.parametrize("page", [b"", b"<html>", b"process_start_time_seconds\n", b"process_start_time_seconds NotANumber\n"])
+def test_a_page_without_a_start_tells_nothing(page):
+    assert read(page, {}, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "metrics"),
+    [
+        ("http://vm:8428/api/v1/import/prometheus?extra_label=a=b", "http://vm:8428/", "http://vm:8428/metrics"),
+        ("http://vm:8428/api/v1/import/prometheus/metrics/job/x", "http://vm:8428/", "http://vm:8428/metrics"),
+        ("https://p/prom/api/v1/write", "https://p/prom", "https://p/prom/metrics"),
+        ("http://mimir/api/v1/push", "http://mimir/", "http://mimir/metrics"),
+        ("http://other/some/path", "http://other/", "http://other/metrics"),
+    ],
+)
+def test_its_metrics_are_beside_its_ingestion(url, base, metrics):
+    assert str(base_url(URL(url))).rstrip("/") == base.rstrip("/")
+    assert str(metrics_url(URL(url))) == metrics
