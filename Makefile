@@ -65,7 +65,11 @@ docs: $(VENV)/.tests ## generate conf/energyd.yml, its schema, the manual pages 
 golden: $(VENV)/.tests ## write the golden scrapes anew, after a deliberate change
 	cd tests/export && ../../$(GENERATE) test_golden_scrape
 
-bench: $(VENV)/.tests ## run every benchmark; bench/README.md has the last results
+$(VENV)/.bench: setup.cfg | $(VENV)/.tests
+	$(INSTALL) --editable '.[supervisor,test,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## run every benchmark; bench/README.md has the last results
 	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 deb: ## build the Debian package into dist

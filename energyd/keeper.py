@@ -25,6 +25,7 @@ from energyd.service.clock import ScaledClock
 
 TOTALS: Final = "totals.state"
 WINDOWS: Final = "windows.state"
+STRANGE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what restoring from other data raises
 LAYOUT: Final = 2  # of what is saved: another number when an older version could not read it
 
 
@@ -36,32 +37,45 @@ class Keeper:
         self._faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
         self._boot_id = read_boot_id(BOOT_ID).hex()
         self._state_dir = Path(settings.state_dir)
-        meters = [meter_book(meter, settings) for meter in settings.meters]
+        self.engine = self._new_engine(settings)
+        directory, simulated = settings.energy.guests_dir, "rapl" in settings.simulated
+        self._guests = Guests(Path(directory), "simulated" if simulated else "lent") if directory else None
+        self.ledger = Ledger(settings, CLOCK, self._faults.report)
+        try:
+            cursors = self._restore()
+        except STRANGE as fault:  # the file is whole, and yet not what this version writes
+            self._set_aside(TOTALS, f"cannot be taken up ({type(fault).__name__}: {fault})")
+            self._set_aside(WINDOWS, "belongs to it")
+            self.engine, cursors = self._new_engine(settings), {}
+        self.ledger.follow(self.engine.meters)
+        self.feed = Feed(Path(settings.run_dir), self.engine, cursors)
+
+    def _new_engine(self, settings: Config) -> Engine:
         names = HostNames(str(Path(settings.procfs_root).parent), self._faults.report)
-        self.engine = Engine(
+        engine = Engine(
             top=settings.usage.top,
             proportional_idle=settings.energy.idle == "proportional",
-            meters=meters,
+            meters=[meter_book(meter, settings) for meter in settings.meters],
             max_groups=settings.usage.max_groups,
             grouper=Grouper(settings.groups, names),
             dram=settings.energy.dram,
         )
-        directory, simulated = settings.energy.guests_dir, "rapl" in settings.simulated
-        self._guests = Guests(Path(directory), "simulated" if simulated else "lent") if directory else None
         host = host_meter(settings)
         if host is not None:
-            self.engine.take_for_host(host.name, "simulated" if host.simulated else "meter")
+            engine.take_for_host(host.name, "simulated" if host.simulated else "meter")
+        return engine
+
+    def _restore(self) -> dict[str, Any]:
+        """Take up what was saved; where to go on reading the rings."""
         saved, windows = self._load(TOTALS), self._load(WINDOWS)
-        cursors = saved["cursors"] if saved.get("boot_id") == self._boot_id else {}
+        cursors: dict[str, Any] = saved["cursors"] if saved.get("boot_id") == self._boot_id else {}
         if saved and self.engine.restore(saved["engine"], saved["boot_id"] == self._boot_id):
             cursors = from_first_label(cursors, "usage")
         if windows.get("boot_id") == self._boot_id:
             self.engine.restore_windows(windows["windows"])
-        self.ledger = Ledger(settings, CLOCK, self._faults.report)
         if "ledger" in saved:
             self.ledger.restore(saved["ledger"])
-        self.ledger.follow(self.engine.meters)
-        self.feed = Feed(Path(settings.run_dir), self.engine, cursors)
+        return cursors
 
     def fold(self) -> None:
         """Take over everything that is in the rings now."""
@@ -113,10 +127,15 @@ class Keeper:
             self.logger.error("%s", damage)
             return {}
         if state and state.get("layout") != LAYOUT:
-            path.replace(path.with_name(f"{name}.other-version"))
-            self.logger.error("%s is of another version of energyd and was set aside; totals start anew", path)
+            self._set_aside(name, "is of another version of energyd")
             return {}
         return state
+
+    def _set_aside(self, name: str, why: str) -> None:
+        path = self._state_dir / name
+        if path.exists():
+            path.replace(path.with_name(f"{name}.other-version"))
+            self.logger.error("%s %s and was set aside; totals start anew from what the rings still hold", path, why)
 
 
 def meter_book(meter: Meter, settings: Config) -> MeterBook:

@@ -86,6 +86,8 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
 
     if simulated:
         push = config.metrics.push_enabled and any(key.startswith(PUSH_KEY) for key in set_keys)
+        if config.metrics.push_enabled and not push:
+            lines.append(("push", "off: simulated figures are not to be stored; a flag that sets it sends them all the same"))
         config = config._replace(
             simulated=tuple(simulated),
             state_dir=f"{config.state_dir}/simulated",

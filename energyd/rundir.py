@@ -23,6 +23,8 @@ OURS: Final = (
     "*.labels.new",
     "*.json",
     "*.json.new",
+    "*.mark",
+    "*.mark.new",
     "supervisord.conf",
     "supervisord.conf.new",
     "supervisord.sock",

@@ -54,6 +54,12 @@ def start_later(process: Any, wait: int) -> None:
     process.delay = time.time() + wait
 
 
+def silence_alarm() -> None:
+    """The interpreter gives SIGALRM its deadly default back while it ends."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+
 class Tick1(events.TickEvent):  # type: ignore[misc]
     """One a second: supervisord's own smallest tick, five seconds, is too coarse to see a reader hang in time."""
 
@@ -251,6 +257,7 @@ class Plugin:
         """
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, STOPPING_ROUND_S, STOPPING_ROUND_S)
+        atexit.register(silence_alarm)
         for group in self._supervisord.process_groups.values():
             if group.config.priority != SIMULATOR:
                 group.stop_all()

@@ -7,6 +7,7 @@ anything else stays as it is for those who still read it, and a new file takes i
 
 import errno
 import fcntl
+import logging
 import mmap
 import os
 import struct
@@ -99,8 +100,12 @@ def acquire_lock(path: Path, clock: Clock) -> int:
                     f"{path} is held by process {holder}, which writes this ring already; stop it, or use another run_dir"
                 ) from None
             clock.sleep_until_ns(now_ns + LOCK_RETRY_NS)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    except OSError as fault:
+        os.close(descriptor)
+        raise EnvironmentFault(f"{path}: {fault.strerror}; {_directory_mend(path.parent)}") from fault
     return descriptor
 
 
@@ -140,7 +145,8 @@ def adopt(identity: Identity) -> Store | None:
         if (header.schema, header.capacity, header.boot_id) != (schema.name, capacity, boot_id):
             return None
         mapping = mmap.mmap(descriptor, layout.file_size(capacity))
-    except layout.RefusedRing:
+    except layout.RefusedRing as refusal:
+        logging.getLogger("energyd.ring").warning("%s; a new file takes its place, what it held is not read", refusal)
         return None
     finally:
         os.close(descriptor)

@@ -189,8 +189,14 @@ class RingReader:
 
     @property
     def header(self) -> layout.Header | None:
-        """The header as it is now: claim, head, heartbeat_ns, writer_pid...; None as long as no ring was found."""
-        return None if self._open is None else self._open[0].header()
+        """The header as it is now: claim, head, heartbeat_ns, writer_pid...; None as long as no ring was found that can be read."""
+        if self._open is None:
+            return None
+        try:
+            return self._open[0].header()
+        except layout.RefusedRing as refusal:  # damaged under our eyes
+            self.fault = str(refusal)
+            return None
 
     def close(self) -> None:
         if self._open is not None:

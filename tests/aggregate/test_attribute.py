@@ -58,3 +58,9 @@ def test_energy_with_nobody_to_give_it_to_is_unattributed():
 def test_one_to_three_is_one_to_three():
     shares = share(100_000_000, NS_PER_S, np.array([250, 750], np.int64), 0, None, proportional=False)
     assert shares.processes_uj.tolist() == pytest.approx([25_000_000, 75_000_000], abs=1)
+
+
+def test_the_exited_get_their_part_like_everybody_else():
+    """Three quarters of the CPU time was that of tasks that have ended: so is three quarters of the energy."""
+    shares = share(80_000_000, NS_PER_S, np.array([100], np.int64), 300, None, proportional=False)
+    assert (shares.processes_uj.tolist(), shares.exited_uj) == ([20_000_000], 60_000_000)

@@ -279,3 +279,20 @@ def test_sliding_windows_are_saved_apart_and_go_on():
     again.restore(saved(engine), same_boot=True)
     again.restore_windows(msgpack.unpackb(msgpack.packb(engine.windows_state())))
     assert snapshot(again, world).host.windows == snapshot(engine, world).host.windows
+
+
+def test_a_control_total_that_lags_behind_leaves_a_debt_that_is_paid_and_no_energy_that_is_invented():
+    """Every other control total is read 4 ms early: what the clocks are ahead by must not come back as time of exited tasks."""
+    world, engine = World(1, faults=False, zones=1), new_engine()
+    for process in world.processes.values():
+        process[3] = 20
+    world.run(1)
+    for step in range(40):
+        world.advance(NS_PER_S // 10)
+        world.sweep()
+        lag_ns = 4_000_000 * (step % 2)
+        world.control_ns -= lag_ns
+        world.scan()
+        world.control_ns += lag_ns
+    world.feed(engine)
+    assert snapshot(engine, world).host.exited_cpu_ns == 0

@@ -28,6 +28,7 @@ MISTAKES = [
     ("clock: {rate: 5}", "energyd.yml:1: clock: unknown key; "),
     ("meters: [{device: /dev/a, simulated: true}]", "energyd.yml:1: meters[0].simulated: unknown key; "),
     ('"a\\nb": 1', r"energyd.yml:1: 'a\nb': unknown key; "),
+    ("usage: {rate_hz: true}", "usage.rate_hz: must be a number"),
     # truths are true or false
     *(
         (f"metrics: {{enabled: {word}}}", f"metrics.enabled: must be true or false, not {word}")

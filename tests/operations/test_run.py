@@ -84,11 +84,13 @@ def test_a_list_simulates_in_any_case_and_keeps_the_names_of_meters(config, tmp_
 
 def test_a_simulated_run_keeps_its_state_apart_and_does_not_push_unless_a_flag_asks(config):
     pushing = config._replace(metrics=config.metrics._replace(push_enabled=True, push=(Push("push", "http://vm/"),)))
-    quiet = machine.set_up(pushing, machine.parse_simulate("rapl"), ["metrics.port"]).config
+    setup = machine.set_up(pushing, machine.parse_simulate("rapl"), ["metrics.port"])
+    quiet = setup.config
     loud = machine.set_up(pushing, machine.parse_simulate("rapl"), ["metrics.push.url"]).config
 
     assert quiet.state_dir == f"{config.state_dir}/simulated"
     assert not quiet.metrics.push_enabled
+    assert dict(setup.lines)["push"].startswith("off: ")
     assert loud.metrics.push_enabled
 
 
@@ -253,7 +255,16 @@ def test_the_banner_names_the_push_and_brackets_an_ipv6_address(config):
 
 
 def test_the_end_removes_what_is_ours_and_nothing_else(run_dir):
-    ours = ["usage.ring", "usage.lock", "usage.labels", "config.json", "supervisord.sock", "supervisord.conf", "energyd.lock"]
+    ours = [
+        "usage.ring",
+        "usage.lock",
+        "usage.labels",
+        "config.json",
+        "supervisord.sock",
+        "supervisord.conf",
+        "energyd.lock",
+        "push-vm.mark",
+    ]
     for name in (*ours, "thesis.txt"):
         (run_dir / name).write_text("")
     (run_dir / "sim" / "powercap").mkdir(parents=True)

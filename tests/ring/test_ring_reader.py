@@ -10,7 +10,9 @@ import pytest
 
 from energyd.ring import layout
 from energyd.ring.reader import Cursor, RingReader
+from energyd.ring.writer import RingWriter
 from energyd.samples import COUNTER, END, LAST, RAPL, TIC
+from energyd.service.clock import SYSTEM_CLOCK
 
 
 def fill(writer, batches, size=2):
@@ -413,3 +415,19 @@ def test_polling_leaks_no_descriptor_over_many_rotations(open_writer, reader):
 
     assert len(os.listdir("/proc/self/fd")) == before
     assert Path("/proc/self/maps").read_text().count("rapl.ring") <= 2
+
+
+def test_a_header_that_is_damaged_under_an_open_ring_is_a_fault_that_is_told_and_no_exception(tmp_path):
+    writer = RingWriter.open(tmp_path, "rapl", RAPL, 64, SYSTEM_CLOCK)
+    reader = RingReader(tmp_path, "rapl", RAPL)
+    reader.poll()
+    with open(tmp_path / "rapl.ring", "r+b") as file:
+        file.seek(8)
+        file.write(b"\xff\xff\xff\xff")
+    header = reader.header
+    fault = reader.fault
+    reader.close()
+    writer.close()
+    assert header is None
+    assert fault is not None
+    assert "rapl.ring" in fault

@@ -44,6 +44,19 @@ def test_the_state_of_another_version_is_set_aside_and_said(settings: Config, ca
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("engine", [{}, {"zones": {"zones": {"package-0": {}}}}, {"zones": 7}])
+def test_a_state_that_cannot_be_taken_up_is_set_aside_and_does_not_stop_the_aggregator(
+    settings: Config, capsys: pytest.CaptureFixture[str], engine: dict[str, object]
+) -> None:
+    path = Path(settings.state_dir) / keeper.TOTALS
+    statefile.save(path, {"layout": keeper.LAYOUT, "boot_id": "x", "engine": engine, "cursors": {}})
+    Keeper(settings).save_totals()
+    assert "cannot be taken up" in capsys.readouterr().err
+    assert path.with_name(keeper.TOTALS + ".other-version").exists()
+    Keeper(settings)
+    assert capsys.readouterr().err == ""
+
+
 def test_after_a_change_of_the_rules_all_labels_are_read_again(settings: Config) -> None:
     first = Keeper(settings)
     first.feed.cursors = lambda: {"usage": ["identity", 7, 99]}  # type: ignore[method-assign]
