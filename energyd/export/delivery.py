@@ -135,7 +135,7 @@ class Delivery:
         except TimeoutError:
             return Outcome(LATER, f"no answer within {TIMEOUT_S:.0f} s", cut=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(LATER, f"{error or type(error).__name__}", cut=True)
+            return Outcome(LATER, _said(error), cut=True)
 
     async def _connected(self, *_: object) -> None:
         self.connections += 1
@@ -192,6 +192,15 @@ class Delivery:
         except (ValueError, TypeError, OverflowError):
             return 0.0
         return min(max(0.0, delay_s), RETRY_AFTER_MAX_S)
+
+
+def _said(error: Exception) -> str:
+    """The words of an error, of which those of aiohttp hold the address of an object."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is refused: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection: {error.os_error.strerror or error.os_error}"
+    return str(error) or type(error).__name__
 
 
 def _secret(text: str | None, file: str | None) -> str | None:

@@ -8,8 +8,9 @@ from energyd.config import Metrics
 from energyd.export import pushmetrics
 from energyd.export.metric import Family
 from energyd.export.served import Served
-from energyd.export.target import SPOOL_DIR, Target
+from energyd.export.target import Target
 from energyd.service.clock import Clock
+from energyd.spool.spool import SPOOL_DIR
 
 
 class Pushers:

@@ -21,6 +21,8 @@ from energyd.spool.rows import Row
 
 TEXT: Final = "victoriametrics"
 REMOTE_WRITE: Final = "remote_write"
+VERSION_1_0: Final = "1.0"
+VERSION_2_0: Final = "2.0"
 SAMPLES_MAX: Final = 20_000  # in a request
 SAMPLES_MIN: Final = 100
 SUSPICIONS: Final = 4  # answers of 500 in a row before the batch itself is suspected
@@ -29,6 +31,7 @@ MARKERS: Final = "markers"
 BATCHES: Final = "batches"
 BYTES: Final = "bytes"
 FAILURES: Final = "failures"
+COUNTS: Final = (SENT, MARKERS, BATCHES, BYTES, FAILURES)
 _REMOTE_WRITE_PATHS: Final = ("/write", "/push", "/receive")
 _CONFIRMED: Final = "X-Prometheus-Remote-Write-Samples-Written"
 _TEXT_HEADERS: Final[dict[str, str]] = {hdrs.CONTENT_TYPE: "text/plain; version=0.0.4", hdrs.CONTENT_ENCODING: "gzip"}
@@ -65,7 +68,7 @@ class Sender:
             self.delivery.url = self.delivery.url.update_query([*self.delivery.url.query.items(), *extra])
         self._in_thread = in_thread
         self._remote_write = RemoteWrite(settings.labels)
-        self._version: int | None = None  # of remote write, None = the receiver has not been asked
+        self.version: str | None = None  # of remote write, None = the receiver has not been asked
         self._known: Row | None = None  # one sample that the receiver has taken
         self._suspicions = 0
         self.samples_max = SAMPLES_MAX
@@ -74,7 +77,7 @@ class Sender:
 
     async def deliver(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Delivered:
         """Send `rows`; `previous` is the row before them, as far as it is known."""
-        if self.protocol == REMOTE_WRITE and self._version is None:
+        if self.protocol == REMOTE_WRITE and self.version is None:
             confirmed = await self._ask_version(session, rows[0], previous)
             if confirmed is not None:
                 return confirmed
@@ -97,19 +100,19 @@ class Sender:
 
     def ask_again(self) -> None:
         """The receiver is another process now, and may speak another version."""
-        self._version = None
+        self.version = None
 
     async def _ask_version(self, session: aiohttp.ClientSession, row: Row, previous: Row | None) -> Delivered | None:
         """Try 2.0 with one row; what became of it, or None when it is to be sent in 1.0."""
         encoded: Encoded = await self._in_thread(self._remote_write.encode_2_0, [row], previous)
         outcome = await self.delivery.send(session, encoded.body, _HEADERS_2_0)
         if outcome.verdict == TAKEN and outcome.headers.get(_CONFIRMED) == str(encoded.samples + encoded.markers):
-            self._version = 2
+            self.version = VERSION_2_0
             self._count(encoded)
             self._taken([row])
             return Delivered([(row, ())], None)
         if outcome.verdict == TAKEN or outcome.verdict in _NOT_2_0 or outcome.status == 415:
-            self._version = 1
+            self.version = VERSION_1_0
             return None
         self.counts[FAILURES] += 1
         if outcome.cut:
@@ -131,7 +134,7 @@ class Sender:
     def _encoding(self) -> tuple[Callable[..., Encoded], dict[str, str]]:
         if self.protocol == TEXT:
             return importtext.encode, _TEXT_HEADERS
-        if self._version == 2:
+        if self.version == VERSION_2_0:
             return self._remote_write.encode_2_0, _HEADERS_2_0
         return self._remote_write.encode, _HEADERS_1_0
 

@@ -32,12 +32,13 @@ from energyd.export.quarantine import Quarantine
 from energyd.export.render import Series
 from energyd.export.restarts import RESTARTS, Restarts
 from energyd.export.sender import BATCHES, BYTES, FAILURES, MARKERS, SENT, TEXT, Delivered, Sender
+from energyd.export.sender import COUNTS as SENDER_COUNTS
 from energyd.export.served import Served
 from energyd.service.clock import Clock
 from energyd.service.log import DistinctFaults
 from energyd.spool import spool as reasons
 from energyd.spool.rows import Row
-from energyd.spool.spool import Limits, Spool
+from energyd.spool.spool import SPOOL_DIR, Limits, Spool, mark_file
 from energyd.units import NS_PER_S
 
 PLAUSIBLE_NS: Final = 1_704_067_200 * NS_PER_S  # 2024-01-01: an earlier date is that of a machine without a clock
@@ -47,8 +48,7 @@ DISK_AGAIN_S: Final = 5.0  # after a file that could not be read
 ANSWER_S: Final = 0.5  # that a request which is under way may take when we stop
 MISSED_TICKS: Final = "missed_ticks"
 SYNCS: Final = "syncs"
-COUNTS: Final = (SENT, MARKERS, BATCHES, BYTES, FAILURES, RESTARTS, MISSED_TICKS, SYNCS)  # all, so that the map never changes size
-SPOOL_DIR: Final = "spool"
+COUNTS: Final = (*SENDER_COUNTS, RESTARTS, MISSED_TICKS, SYNCS)  # all, so that the map never changes size
 _NS_PER_MS: Final = 1_000_000
 _REASON_OF: Final = {TOO_OLD: reasons.TOO_OLD, OUT_OF_ORDER: reasons.OUT_OF_ORDER}
 
@@ -79,7 +79,7 @@ class Target:
         self._thread = ThreadPoolExecutor(1, f"push-{settings.name}")
         directory = state_dir / SPOOL_DIR / settings.name
         limits = Limits(spool.max_bytes, spool.max_age_s, spool.fsync != "never")
-        self.spool = Spool(directory, run_dir / f"push-{settings.name}.mark", limits, clock, self._complain)
+        self.spool = Spool(directory, mark_file(run_dir, settings.name), limits, clock, self._complain)
         self.counts = self.spool.notes["counts"] = {**dict.fromkeys(COUNTS, 0), **self.spool.notes.get("counts", {})}
         self.sender = Sender(settings, version, clock, self._in_thread, self.counts)
         self.sender.doubtful_end = self.spool.cursor.end

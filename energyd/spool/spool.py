@@ -26,6 +26,9 @@ from energyd.spool.rows import Row, RowEncoder, Values
 from energyd.spool.segments import Content, Segment, Segments
 from energyd.units import NS_PER_S
 
+SPOOL_DIR: Final = "spool"
+"""In the state directory: one directory for each receiver."""
+
 SPOOL_FULL: Final = "spool_full"
 TOO_OLD: Final = "too_old"
 DAMAGED: Final = "damaged"
@@ -41,6 +44,11 @@ SEGMENTS_MIN: Final = 16  # so that dropping the oldest file drops a small part 
 WRITE_AGAIN_S: Final = 5  # a disk that refused is not asked at every tick
 _SAMPLE_BYTES: Final = 16  # of a row in memory: the value, and the reference to its series
 _NS_PER_MS: Final = 1_000_000
+
+
+def mark_file(run_dir: Path, name: str) -> Path:
+    """Where the spool of the receiver `name` writes down each step."""
+    return run_dir / f"push-{name}.mark"
 
 
 class Limits(NamedTuple):
@@ -210,7 +218,7 @@ class Spool:
             content = Content(segment.path)
             end = (content.end or segment.first) if end is None else end
             if content.progress is not None:
-                return _unpacked(content.progress.payload), end
+                return unpacked(content.progress.payload), end
         return {}, end or 0
 
     def _load_mark(self) -> dict[str, Any]:
@@ -324,7 +332,8 @@ class Spool:
         return self._clock.real_ns() // _NS_PER_MS
 
 
-def _unpacked(payload: bytes) -> dict[str, Any]:
+def unpacked(payload: bytes) -> dict[str, Any]:
+    """What a record of PROGRESS holds."""
     state = msgpack.unpackb(payload, strict_map_key=False)
     assert isinstance(state, dict), "BUG: a progress that is no map was saved"
     return state
