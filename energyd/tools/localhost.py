@@ -62,11 +62,13 @@ class Localhost:
         self._engine.attribute()
         return self._engine.snapshot(mono_ns=self._clock.mono_ns(), real_ns=self._clock.real_ns(), ready=True, rings=())
 
-    def remember_idle(self, powers_uw: dict[str, int]) -> None:
-        """Idle power by zone, from somebody who has seen the machine idle."""
-        for name, power_uw in powers_uw.items():
-            if name in self._engine.zones.zones:
-                self._engine.zones.zones[name].idle.power_uw = power_uw
+    def energy_since(self, mono_ns: int) -> dict[str, int]:
+        """Microjoules by zone from `mono_ns`, a moment of the last two seconds, to the last sweep."""
+        lines = {name: zone.timeline for name, zone in self._engine.zones.zones.items() if zone.timeline}
+        return {
+            name: line.energies_uj[-1] - line.at(min(max(mono_ns, line.times_ns[0]), line.frontier_ns))
+            for name, line in lines.items()
+        }
 
     def close(self) -> None:
         self._sensor.close()

@@ -90,25 +90,31 @@ def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, f
 
 def run_once(command: Sequence[str], host: Localhost, idle_w: float | None) -> Run:
     """One run: counters before, the command, counters after."""
-    host.sweep()
     host.scan()
+    host.sweep()
     before = host.snapshot()
     seconds, cpu_s, code = execute(command, host.sweep)
+    end_ns = CLOCK.mono_ns()
     host.sweep()
     host.scan()
     host.sweep()  # what was scanned is settled only when every zone has been read after it
-    return account(before, host.snapshot(), seconds, cpu_s, idle_w, code)
+    after = host.snapshot()
+    return account(before, after, host.energy_since(end_ns), seconds, cpu_s, idle_w, code)
 
 
-def account(before: Snapshot, after: Snapshot, seconds: float, cpu_s: float, idle_w: float | None, code: int) -> Run:
-    """What lies between two snapshots, and the command's share of it."""
+def account(
+    before: Snapshot, after: Snapshot, late_uj: dict[str, int], seconds: float, cpu_s: float, idle_w: float | None, code: int
+) -> Run:
+    """What lies between two snapshots, less what came `late`, after the end of the command; and the command's share of it."""
     machine_cpu_s = (after.host.busy_cpu_ns - before.host.busy_cpu_ns) / NS_PER_S
     earlier = {zone.name: zone.energy_uj for zone in before.zones}
-    zones_j = {zone.name: (zone.energy_uj - earlier.get(zone.name, 0)) / UJ_PER_J for zone in after.zones if zone.readable}
+    zones_uj = {
+        zone.name: zone.energy_uj - earlier.get(zone.name, 0) - late_uj.get(zone.name, 0) for zone in after.zones if zone.readable
+    }
+    zones_j = {name: energy_uj / UJ_PER_J for name, energy_uj in zones_uj.items()}
     if not any(zone.additive and zone.readable for zone in after.zones):
         return Run(seconds, cpu_s, machine_cpu_s, zones_j, None, None, None, None, "", code)
-    assert after.host.energy_uj is not None, "BUG: additive zones and no host energy"
-    host_j = (after.host.energy_uj - (before.host.energy_uj or 0)) / UJ_PER_J
+    host_j = sum(zones_j[zone.name] for zone in after.zones if zone.additive and zone.readable)
     idle_j = None if idle_w is None else min(host_j, idle_w * seconds)
     command_j, bound_j = share_of(host_j, idle_j or 0.0, seconds, cpu_s, machine_cpu_s)
     return Run(seconds, cpu_s, machine_cpu_s, zones_j, host_j, idle_j, command_j, bound_j, after.host.source, code)
