@@ -152,7 +152,7 @@ def test_prometheus_stores_every_series_and_ends_those_that_vanish(
         lambda pushers: pushers.targets[0].counts["markers"] and pushers.targets[0].counts["batches"] > 5,
         target,
     )
-    assert pushers.targets[0].counts["markers"] == 3, "energy, power and CPU time of one process"
+    assert pushers.targets[0].counts["markers"] == 4, "energy, power, CPU time and info of one process"
     assert not pushers.targets[0].spool.cursor.pending or pushers.targets[0].counts["failures"] == 0
     seen = {
         tuple(sorted(series["metric"].items())): float(series["value"][1])
