@@ -5,8 +5,10 @@ that what is wrong is one line and an exit code, not a restart loop. execv keeps
 """
 
 import argparse
+import errno
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -122,10 +124,15 @@ def require_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise EnvironmentFault(
-            f"cannot listen on {host}:{port}: {error.strerror}; stop what listens there (`ss -ltnp sport = :{port}` names it), "
-            "or choose another port with --set metrics.port=N"
-        ) from error
+        raise EnvironmentFault(f"cannot listen on {host}:{port}: {error.strerror}; {_port_mend(error, port)}") from error
+
+
+def _port_mend(error: OSError, port: int) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "ports below 1024 are for root: choose another with --set metrics.port=N"
+    if error.errno == errno.EADDRINUSE:
+        return f"stop what listens there (`ss -ltnp sport = :{port}` names it), or choose another port with --set metrics.port=N"
+    return "`ip -brief address` lists the addresses of this machine: choose one with --set metrics.listen=ADDRESS"
 
 
 def write(config: Config, invocation: Invocation) -> None:
@@ -144,6 +151,11 @@ def write(config: Config, invocation: Invocation) -> None:
             raise EnvironmentFault(f"{path}: {error.strerror}; free some space there, or choose --set run_dir=DIR") from error
 
 
+def command() -> str:
+    """How `energyd` is called here: it need not be on the PATH of who has started us from an environment."""
+    return sys.argv[0] if os.path.basename(sys.argv[0]) == "energyd" and not shutil.which("energyd") else "energyd"
+
+
 def banner(setup: machine.Setup, note: str) -> str:
     """What was found, what is simulated and why, and where to look, in a few lines."""
     config = setup.config
@@ -155,7 +167,7 @@ def banner(setup: machine.Setup, note: str) -> str:
         lines.append(("metrics", address.url(config)))
     if config.metrics.push_enabled:
         lines += [("push", f"to {push.name} every {push.interval_s:g} s") for push in config.metrics.push]
-    lines.append(("look", "energyd status"))
+    lines.append(("look", f"{command()} status"))
     lines.append(("stop", "Ctrl-C"))
     width = max(len(subject) for subject, _ in lines)
     return "\n".join([f"energyd {__version__}", *(f"  {subject:<{width}}  {sentence}" for subject, sentence in lines)])
