@@ -1,0 +1,97 @@
+"""Remote write 2.0 is spoken only to a receiver that has shown that it understands it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from protobufreader import request_1_0, request_2_0
+from pushworld import Receiver, rows_of
+
+from energyd.config import Push
+from energyd.export.sender import COUNTS, Sender
+
+WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
+
+
+async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def understands_2_0(receiver: Receiver) -> Callable[[bytes], web.StreamResponse | None]:
+    """A receiver as the specification wants it: it counts what it has written."""
+
+    def judge(body: bytes) -> web.StreamResponse | None:
+        if "v2" not in receiver.requests[-1][0]["Content-Type"]:
+            return web.Response(status=204)
+        return web.Response(status=204, headers={WRITTEN: str(sum(len(samples) for _, samples in request_2_0(body)))})
+
+    return judge
+
+
+def asked(judge_of: Callable[[Receiver], Callable[[bytes], Any]], clock: Any, deliveries: int = 2) -> list[tuple[str, int]]:
+    """(version, samples) of each request that delivering rows twice makes."""
+    requests: list[tuple[str, int]] = []
+
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.judge = judge_of(receiver)
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            async with sender.delivery.session() as session:
+                for number in range(deliveries):
+                    await deliver_all(sender, session, number)
+            for headers, body in receiver.requests:
+                version = headers["X-Prometheus-Remote-Write-Version"]
+                read = request_2_0 if version == "2.0.0" else request_1_0
+                assert headers["Content-Encoding"] == "snappy"
+                requests.append((version, sum(len(samples) for _, samples in read(body))))
+
+    asyncio.run(main())
+    return requests
+
+
+async def deliver_all(sender: Sender, session: aiohttp.ClientSession, number: int) -> None:
+    rows = rows_of(4, first=12 * number, at_ms=1_795_162_354_000 + 10_000 * number)
+    while rows:
+        delivered = await sender.deliver(session, rows, None)
+        assert delivered.stop is None
+        rows = rows[len(delivered.done) :]
+
+
+def test_a_receiver_that_confirms_is_spoken_to_in_2_0(clock: Any) -> None:
+    assert asked(understands_2_0, clock) == [("2.0.0", 3), ("2.0.0", 9), ("2.0.0", 12)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 204},  # Debian's servers: they store nothing of it
+        {"status": 415},
+        {"status": 400, "text": "cannot unmarshal"},
+        {"status": 204, "headers": {WRITTEN: "0"}},
+    ],
+)
+def test_to_all_others_everything_is_sent_in_1_0(clock: Any, answer: dict[str, Any]) -> None:
+    def judge_of(receiver: Receiver) -> Callable[[bytes], Any]:
+        return lambda _body: web.Response(**answer) if len(receiver.requests) == 1 else None
+
+    assert asked(judge_of, clock) == [("2.0.0", 3), ("0.1.0", 12), ("0.1.0", 12)]
+
+
+def test_a_receiver_that_is_away_is_asked_again(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.answers.append(web.Response(status=503))
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            async with sender.delivery.session() as session:
+                first = await sender.deliver(session, rows_of(2), None)
+                assert first.stop is not None
+                assert sender.version is None
+                assert len((await sender.deliver(session, rows_of(2), None)).done) == 2
+                assert sender.version == "1.0"
+                sender.ask_again()
+                assert sender.version is None
+
+    asyncio.run(main())
