@@ -3,7 +3,7 @@
 `finished`: the bytes are there already; the server runs on CPU 0, `wrk` on CPU 1, 2 s a row. `folding`: a scrape every 60 ms, so
 that each finds the bytes too old and a tenth of the values changed, and waits for folding, collecting, rendering and compressing;
 the server runs where the kernel puts it, as in life. `bare` is a loop that sends the same bytes from one blocking socket to
-whatever asks: nobody can undercut it, and what it takes is the machine.
+whatever asks: nobody can undercut it, and what it takes is the machine. `CPU` is that of the server, all its threads.
 """
 
 import asyncio
@@ -20,8 +20,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import uvloop
+from bench_daemon import cpu_ns
 from bench_render import _Peer, snapshot_of
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -37,6 +39,15 @@ from energyd.service.clock import SYSTEM_CLOCK
 SECONDS = 2
 FOLDING_SCRAPES = 80
 FOLDING_PAUSE_S = 0.06
+
+
+class Figures(NamedTuple):
+    """As they are printed; `cpu` is that of one request."""
+
+    rate: str
+    p50: str
+    p99: str
+    cpu: str
 
 
 class Changing:
@@ -90,8 +101,8 @@ def serve_client(series: int, port: int) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, pinned: bool = True) -> Iterator[None]:
-    """`command`, which listens on `port`, on CPU 0 if `pinned`."""
+def running(command: list[str], port: int, pinned: bool = True) -> Iterator[int]:
+    """`command`, which listens on `port`, on CPU 0 if `pinned`; gives its pid."""
     with subprocess.Popen(
         [*(("taskset", "-c", "0") if pinned else ()), *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -102,35 +113,42 @@ def running(command: list[str], port: int, pinned: bool = True) -> Iterator[None
                     break
                 except OSError:
                     time.sleep(0.05)
-            yield
+            yield process.pid
         finally:
             process.kill()
 
 
-def wrk(port: int, connections: int, *headers: str) -> tuple[str, str, str]:
-    """(requests a second, p50, p99), after a first request that may have to render."""
+def wrk(pid: int, port: int, connections: int, *headers: str) -> Figures:
+    """Of requests without a pause, after a first one that may have to render."""
     first = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=dict(header.split(": ") for header in headers))
     urllib.request.urlopen(first, timeout=30).read()
     command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "--timeout", "30s"]
     for header in headers:
         command += ["-H", header]
+    before_ns = cpu_ns(pid)
     out = subprocess.run([*command, f"http://127.0.0.1:{port}/metrics"], capture_output=True, text=True, check=True).stdout
-    found = [re.search(pattern, out) for pattern in (r"Requests/sec: +(\S+)", r"50% +(\S+)", r"99% +(\S+)")]
-    return tuple(match.group(1) if match else "-" for match in found)  # type: ignore[return-value]
+    used_ns = cpu_ns(pid) - before_ns
+    found = [re.search(pattern, out) for pattern in (r"Requests/sec: +(\S+)", r"50% +(\S+)", r"99% +(\S+)", r"(\d+) requests in")]
+    rate, half, most, requests = [match.group(1) if match else "-" for match in found]
+    return Figures(rate, half, most, f"{used_ns / int(requests) / 1e3:.0f}us")
 
 
-def folding(port: int, *headers: str) -> tuple[str, str, str]:
-    """The same figures for scrapes that each have to wait for a fold."""
+def folding(pid: int, port: int, *headers: str) -> Figures:
+    """Of scrapes that each have to wait for a fold."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     took_ms = []
-    for _ in range(-3, FOLDING_SCRAPES):
+    before_ns = 0
+    for number in range(-3, FOLDING_SCRAPES):
+        if number == 0:
+            before_ns = cpu_ns(pid)
         time.sleep(FOLDING_PAUSE_S)
         begin = time.perf_counter()
         connection.request("GET", "/metrics", headers=dict(header.split(": ") for header in headers))  # type: ignore[misc]
         connection.getresponse().read()
         took_ms.append((time.perf_counter() - begin) * 1e3)
     quantiles = statistics.quantiles(took_ms[3:], n=100)
-    return "-", f"{quantiles[49]:.2f}ms", f"{quantiles[98]:.2f}ms"
+    used_us = (cpu_ns(pid) - before_ns) / FOLDING_SCRAPES / 1e3
+    return Figures("-", f"{quantiles[49]:.2f}ms", f"{quantiles[98]:.2f}ms", f"{used_us:.0f}us")
 
 
 def free_port() -> int:
@@ -139,39 +157,39 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def row(series: int, server: str, what: str, figures: tuple[str, str, str]) -> None:
-    print(f"{series:>7} {server:<18} {what:<24} {figures[0]:>10} {figures[1]:>10} {figures[2]:>10}", flush=True)
+def row(series: int, server: str, what: str, figures: Figures) -> None:
+    print(f"{series:>7} {server:<18} {what:<24} " + " ".join([f"{figure:>10}" for figure in figures]), flush=True)
 
 
 def main(sizes: list[int]) -> None:
     gzip = "Accept-Encoding: gzip"
-    print(f"{'series':>7} {'server':<18} {'what':<24} {'requests/s':>10} {'p50':>10} {'p99':>10}")
+    print(f"{'series':>7} {'server':<18} {'what':<24} {'requests/s':>10} {'p50':>10} {'p99':>10} {'CPU each':>10}")
     for series in sizes:
         for mode in ("finished", "folding"):
             port = free_port()
-            with running([sys.executable, __file__, "--serve", mode, str(series), str(port)], port, mode == "finished"):
+            with running([sys.executable, __file__, "--serve", mode, str(series), str(port)], port, mode == "finished") as pid:
                 if mode == "finished":
-                    row(series, "energyd", "plain, 1 connection", wrk(port, 1))
-                    row(series, "energyd", "plain, 16 connections", wrk(port, 16))
-                    row(series, "energyd", "gzip, 1 connection", wrk(port, 1, gzip))
-                    row(series, "energyd", "gzip, 16 connections", wrk(port, 16, gzip))
+                    row(series, "energyd", "plain, 1 connection", wrk(pid, port, 1))
+                    row(series, "energyd", "plain, 16 connections", wrk(pid, port, 16))
+                    row(series, "energyd", "gzip, 1 connection", wrk(pid, port, 1, gzip))
+                    row(series, "energyd", "gzip, 16 connections", wrk(pid, port, 16, gzip))
                 else:
-                    row(series, "energyd", "plain, folding", folding(port))
-                    row(series, "energyd", "gzip, folding", folding(port, gzip))
+                    row(series, "energyd", "plain, folding", folding(pid, port))
+                    row(series, "energyd", "gzip, folding", folding(pid, port, gzip))
         port = free_port()
-        with running([sys.executable, __file__, "--serve", "bare", str(series), str(port)], port):
-            row(series, "bare", "plain, 1 connection", wrk(port, 1))
+        with running([sys.executable, __file__, "--serve", "bare", str(series), str(port)], port) as pid:
+            row(series, "bare", "plain, 1 connection", wrk(pid, port, 1))
         port = free_port()
-        with running([sys.executable, __file__, "--serve", "client", str(series), str(port)], port):
-            row(series, "prometheus_client", "plain, 1 connection", wrk(port, 1))
-            row(series, "prometheus_client", "plain, 16 connections", wrk(port, 16))
-            row(series, "prometheus_client", "gzip, 1 connection", wrk(port, 1, gzip))
+        with running([sys.executable, __file__, "--serve", "client", str(series), str(port)], port) as pid:
+            row(series, "prometheus_client", "plain, 1 connection", wrk(pid, port, 1))
+            row(series, "prometheus_client", "plain, 16 connections", wrk(pid, port, 16))
+            row(series, "prometheus_client", "gzip, 1 connection", wrk(pid, port, 1, gzip))
     exporter = shutil.which("prometheus-node-exporter")
     if exporter:
         port = free_port()
-        with running([exporter, f"--web.listen-address=127.0.0.1:{port}"], port):
-            row(0, "node_exporter", "plain, 1 connection", wrk(port, 1))
-            row(0, "node_exporter", "gzip, 1 connection", wrk(port, 1, gzip))
+        with running([exporter, f"--web.listen-address=127.0.0.1:{port}"], port) as pid:
+            row(0, "node_exporter", "plain, 1 connection", wrk(pid, port, 1))
+            row(0, "node_exporter", "gzip, 1 connection", wrk(pid, port, 1, gzip))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ PUSH_SAVE_S: Final = 1.0  # a disk that takes longer is not waited for
 async def startup(settings: Config) -> tuple[Keeper, Outlets]:
     keeper = Keeper(settings)
     outlets = await open_outlets(keeper, settings)
+    gc.collect()
     gc.freeze()  # what was made up to here stays: searching it for garbage would cost 10 ms now and then
     notify("READY=1")
     return keeper, outlets
