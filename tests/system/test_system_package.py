@@ -168,6 +168,13 @@ def test_systemd_has_nothing_to_say_against_the_units(system):
     assert complaints == []
 
 
+def test_udev_understands_the_rules(system):
+    """udevadm can judge them since systemd 254, Debian 13."""
+    if system.run("udevadm verify --help", check=False).returncode:
+        pytest.skip("this udevadm cannot verify")
+    system.run("udevadm verify --no-summary /usr/lib/udev/rules.d/60-energyd.rules")
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_killed_process_is_back_and_the_others_do_not_notice(system, unit):
     before = pids(system)
@@ -199,6 +206,19 @@ def test_a_wrong_configuration_stays_down_and_says_why(system):
     )
     assert "has no meter named 'nobody'" in system.say("systemctl status --no-pager energyd-tic@nobody || true")
     assert system.say("systemctl reload energyd; systemctl --failed --no-legend") == ""
+
+
+def test_a_start_with_a_broken_configuration_starts_nothing_and_says_why(system):
+    configure(system, CONFIGURATION + "usages: {top: 5}\n")
+    system.run("systemctl restart energyd", check=False)
+
+    assert set(pids(system).values()) == {0}
+    said = system.say("systemctl status --no-pager energyd || true")
+    assert "status=100" in said
+    assert "energyd.yml:4: usages: unknown key; did you mean usage?" in said
+    configure(system, CONFIGURATION)
+    system.run("systemctl start energyd")
+    wait_until_measuring(system)
 
 
 def test_a_port_in_use_is_tried_again_until_it_is_free(system):
