@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Debian's prometheus package"),
 ]
-SCRAPED_S = 25
+SCRAPED_S = 15
 TARIFF = {
     "name": "test",
     "meter": "house",
