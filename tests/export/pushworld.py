@@ -1,6 +1,7 @@
 """A receiver on loopback that answers what a test wants, and rows to send to it."""
 
 import asyncio
+import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from energyd.spool.rows import Row
 
+_SHORTLY: dict[str, Any] = {"shutdown_timeout": 0.1}
 Answer = Callable[[], Awaitable[web.StreamResponse]] | web.StreamResponse
 
 
@@ -49,9 +51,10 @@ class Receiver:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_post(self.path, self._receive)
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        of_runner = "shutdown_timeout" in inspect.signature(web.BaseRunner.__init__).parameters  # before 3.9 it is the site's
+        self._runner = web.AppRunner(app, access_log=None, **(_SHORTLY if of_runner else {}))
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, **({} if of_runner else _SHORTLY)).start()
         self.base = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         self.url = self.base + self.path
         return self
@@ -69,7 +72,9 @@ class Receiver:
             self.requests.append((headers, body))
             self.queries.append(request.query)
             self.arrived.notify_all()
-        answer = self.judge(body) or (self.answers.popleft() if self.answers else web.Response(status=204))
+        answer = self.judge(body)
+        if answer is None:  # a response of aiohttp 3.8 is a mapping, and false while it is empty
+            answer = self.answers.popleft() if self.answers else web.Response(status=204)
         return answer if isinstance(answer, web.StreamResponse) else await answer()
 
     async def wait_for(self, count: int) -> None:

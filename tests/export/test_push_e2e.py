@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from servers import free_port, get, query, running, wait_until
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Metrics, Push, Spool
+from energyd.export import restarts
 from energyd.export.collect import collect
 from energyd.export.push import Pushers
 from energyd.export.served import Served
@@ -224,3 +226,25 @@ def test_what_is_older_than_prometheus_out_of_order_window_is_no_endless_loop(
     )
     assert pushers.targets[0].spool.dropped["too_old"] == 10
     assert pushers.targets[0].counts["failures"] < 100
+
+
+def test_rows_that_victoriametrics_acknowledges_and_throws_away_are_told(
+    victoria: str, snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers 204 to garbage; only its own metrics tell, of ours as of everybody's."""
+    monkeypatch.setattr(restarts, "WATCH_S", 0.2)
+    url = victoria + "/api/v1/import/prometheus"
+    garbage = urllib.request.Request(url, b"this is no line\n", {"Authorization": AUTHORIZATION})
+    sent = []
+
+    def until(pushers: Pushers) -> bool:
+        thrown_away = pushers.targets[0].restarts.thrown_away
+        if thrown_away == 0 and not sent:
+            with urllib.request.urlopen(garbage, timeout=5) as answer:
+                sent.append(answer.status)
+        return bool(thrown_away)
+
+    settings = Push("vm", url, username="energyd", password="secret", interval_s=0.2, resolution_s=0.1)
+    pushers = push(tmp_path, lambda: snapshot._replace(real_ns=SYSTEM_CLOCK.real_ns()), until, settings)
+    assert sent == [204]
+    assert pushers.targets[0].restarts.thrown_away == 1
