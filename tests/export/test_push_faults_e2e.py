@@ -182,8 +182,7 @@ def test_a_poisoned_batch_is_sifted_before_a_real_server(
     assert one.spool.delivered == 2 * refused, "the other two series of each row"
     lines = (tmp_path / "state" / "spool" / "t" / "quarantine.txt").read_text().splitlines()
     assert len([line for line in lines if line.startswith('energyd_host_cpu_seconds_total{mode="user"}')]) == refused
-    found = wait_until(lambda: (seen := stored(port)) and len(seen) == 2 and seen)
-    assert {len(set(times)) for times in found.values()} == {refused}
+    wait_until(lambda: [len(set(times)) for times in stored(port).values()] == [refused, refused])
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:
