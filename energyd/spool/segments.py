@@ -185,7 +185,7 @@ class Segments:
             while written < len(record):
                 written += os.write(self._file, record[written:])
         except OSError:
-            self._set_aside()
+            self.set_aside()
             raise
         self.writes += 1
         self.written_bytes += len(record)
@@ -202,9 +202,10 @@ class Segments:
                 if self._sync:
                     os.fdatasync(self._file)
             finally:
-                self._set_aside()
+                self.set_aside()
 
-    def _set_aside(self) -> None:
+    def set_aside(self) -> None:
+        """Write no more to the file that is open, whatever has become of it."""
         if self._active is not None:
             self._sealed.append(self._active)
             self._active = None

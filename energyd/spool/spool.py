@@ -9,6 +9,7 @@ Law: a sample that was appended is delivered, or counted as dropped with the rea
 is full, read-only or not there is said and counted, and what is rendered meanwhile waits in memory.
 """
 
+import errno
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
@@ -81,7 +82,7 @@ class Spool:
         self.delivered = self.replayed = 0
         self._load()
         self.backlog = len(self.cursor.pending)  # for those who ask from another thread
-        self._written = self.cursor.end  # everything before is on disk, or given up
+        self._written = self._committing = self._synced = self.cursor.end  # everything before is on disk, or given up
 
     @property
     def size_bytes(self) -> int:
@@ -176,7 +177,17 @@ class Spool:
             self._failed(error)
             return None
         self._committed = self._serial
+        self._committing = self._written
         return self._segments.duplicate() if self._limits.sync else None
+
+    def synced(self, error: OSError | None) -> None:
+        """What came of syncing the last commit. After an error nobody knows which bytes are there: they are written once more."""
+        if error is None:
+            self._synced = self._committing
+            return
+        self._segments.set_aside()
+        self._rewind()
+        self._failed(error)
 
     def close(self) -> None:
         """Everything to the disk, which is waited for."""
@@ -258,17 +269,25 @@ class Spool:
         for row in [row for row in self._recent if row.first >= self._written]:
             try:
                 if self._segments.due:
-                    self._segments.begin(row.first)
+                    self._segments.begin(row.first)  # which has synced the file before
+                    self._synced = self._written
                     self._encoder.forget()
                     self._segments.append(pack(PROGRESS, row.first, 0, 0, 0, self._progress()), self._now_s())
                 self._segments.append(self._encoder.encode(row, self._segments.offset or 0), self._now_s())
             except OSError as error:
+                if error.errno == errno.EIO:
+                    self._rewind()
                 self._failed(error)
                 return
             self._written = row.end
         if self.fault:
             self.fault = ""
             self._complain("writable", f"{self._segments.directory}: the disk takes samples again")
+
+    def _rewind(self) -> None:
+        """Write again what was written since the last sync, as far as memory has it."""
+        in_memory = self._recent[0].first if self._recent else self.cursor.end
+        self._written = min(self._written, max(self._synced, in_memory))
 
     def _failed(self, error: OSError) -> None:
         self.fault = error.strerror or str(error)

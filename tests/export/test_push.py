@@ -354,7 +354,7 @@ def test_a_fault_of_ours_ends_pushing_instead_of_hiding(play: Any, monkeypatch: 
         def broken(*_: Any) -> None:
             raise KeyError("ours")
 
-        monkeypatch.setattr(world.target, "_append", broken)
+        monkeypatch.setattr(world.target._spooling, "append", broken)
         with pytest.raises(BaseExceptionGroup) as caught:
             await asyncio.wait_for(world.start(), 5)
         assert caught.group_contains(KeyError) if hasattr(caught, "group_contains") else "ours" in repr(caught.value.exceptions)

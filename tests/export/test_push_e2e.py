@@ -188,6 +188,14 @@ def test_prometheus_takes_a_backlog_in_order_and_gives_up_what_is_too_old_withou
     assert spool.delivered == 37 * per_row
 
 
+def test_whole_numbers_are_numbers_in_remote_write_too(prometheus: Callable[..., str], snapshot: Snapshot, tmp_path: Path) -> None:
+    url = prometheus()
+    target = Push("p", url + "/api/v1/write", interval_s=0.1, resolution_s=0.1, match="energyd_processes")
+    push(tmp_path, lambda: snapshot._replace(real_ns=SYSTEM_CLOCK.real_ns()), _done(3), target)
+    [series] = query(url, "energyd_processes")
+    assert series["value"][1] == "321"
+
+
 def _done(count: int) -> Callable[[Pushers], bool]:
     """Until so many samples are delivered or given up."""
     return lambda pushers: pushers.targets[0].spool.delivered + sum(pushers.targets[0].spool.dropped.values()) >= count

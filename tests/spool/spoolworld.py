@@ -59,7 +59,7 @@ class World:
     def kill(self, spool: Spool) -> None:
         """What SIGKILL leaves: files as they are, the lock free."""
         spool._segments._sync = False
-        spool._segments._set_aside()
+        spool._segments.set_aside()
         spool._segments.close()
 
     def files(self) -> list[Path]:

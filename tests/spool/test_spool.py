@@ -355,6 +355,40 @@ def test_a_commit_tells_what_to_sync_only_when_there_is_something(world):
     os.close(one.commit())
 
 
+def test_what_a_sync_could_not_bring_to_the_disk_is_written_once_more(world):
+    """After an error of fdatasync nobody knows which pages are there (PostgreSQL's fsync-gate)."""
+    one = world.open()
+    world.fill(one, 3)
+    os.close(one.commit())
+    one.synced(None)
+    world.fill(one, 3)
+    os.close(one.commit())
+    one.synced(OSError(errno.EIO, "Input/output error"))
+    assert one.fault == "Input/output error"
+    world.clock.turn(6)
+    world.fill(one, 1)
+    assert not one.fault
+    first, second = world.files()
+    assert [row.first for row in segments.Content(second).rows(0)] == [30, 40, 50, 60]
+    first.write_bytes(b"whatever was there")
+    world.kill(one)
+    again = world.open()
+    assert [row.first for row in read_all(again)] == [30, 40, 50, 60]
+    assert good(read_all(again))
+
+
+def test_rows_that_lie_in_two_files_are_read_once(world):
+    one = world.open()
+    world.fill(one, 6)
+    os.close(one.commit())
+    one.synced(OSError(errno.EIO, "Input/output error"))
+    world.clock.turn(6)
+    world.fill(one, 1)
+    one.close()
+    again = world.open()
+    assert [row.first for row in read_all(again)] == list(range(0, 70, 10))
+
+
 def test_a_spool_that_is_never_synced_gives_nothing_to_sync(tmp_path):
     world = World(tmp_path, sync=False)
     one = world.open()
