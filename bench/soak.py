@@ -115,9 +115,15 @@ class Witness:
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1"
 
-    def by_label(self, expression: str, label: str) -> dict[str, float]:
+    def query(self, expression: str) -> list[dict[str, Any]]:
         answer: dict[str, Any] = json.loads(get(f"{self._url}/query?" + urllib.parse.urlencode({"query": expression})))
-        return {row["metric"].get(label, ""): float(row["value"][1]) for row in answer["data"]["result"]}
+        return list(answer["data"]["result"])
+
+    def series(self, expression: str) -> list[str]:
+        return [json.dumps(row["metric"], sort_keys=True) for row in self.query(expression)]
+
+    def by_label(self, expression: str, label: str) -> dict[str, float]:
+        return {row["metric"].get(label, ""): float(row["value"][1]) for row in self.query(expression)}
 
     def value(self, expression: str) -> float:
         """0 when there is no such series."""
@@ -142,7 +148,7 @@ class Witness:
         window, error = f"[{max(60, round(elapsed_s))}s]", "energyd_attribution_error_joules"
         names = json.loads(get(f"{self._url}/label/__name__/values"))["data"]
         counters = [name for name in names if name.startswith("energyd_") and name.endswith("_total")]
-        fallen = [name for name in counters if self.value(f"sum(resets({name}{window}))")]
+        fallen = [f"{name}{labels}" for name in counters for labels in self.series(f"resets({name}{window}) > 0")]
         seen = {
             "scrapes": self.value(f"count_over_time(up{window})"),
             "failed scrapes": self.value(f"count_over_time(up{window}) - sum_over_time(up{window})"),
@@ -155,7 +161,7 @@ class Witness:
         }
         must_be_zero = ("failed scrapes", "joules that did not add up, at most")
         faults = [f"{name}: {seen[name]:g}" for name in must_be_zero if seen[name]]
-        return "\n".join(f"{name}: {value:g}" for name, value in seen.items()), [*faults, *(f"{name} fell" for name in fallen)]
+        return "\n".join(f"{name}: {value:g}" for name, value in seen.items()), [*faults, *(f"{name} fell" for name in fallen[:10])]
 
 
 def warnings(log: Path) -> str:
