@@ -8,9 +8,9 @@ from prometheus_client import Metric as ClientMetric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from energyd.aggregate.snapshot import Snapshot
-from energyd.export import catalogue
-from energyd.export.collect import TIC_RING_PREFIX
+from energyd.export import servermetrics
 from energyd.export.negotiate import OPENMETRICS
+from energyd.export.ringmetrics import TIC_RING_PREFIX
 from energyd.export.selection import Selection
 from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
@@ -35,8 +35,8 @@ class HttpMetrics:
         self._selection, self._labels = selection or Selection(), labels
         registry = self._registry = CollectorRegistry()
         self.answered: dict[str, int] = {}  # requests by handler
-        requests, duration, in_progress = catalogue.HTTP_REQUESTS, catalogue.HTTP_DURATION, catalogue.HTTP_IN_PROGRESS
-        asked, answered, freshness = catalogue.HTTP_REQUEST_SIZE, catalogue.HTTP_RESPONSE_SIZE, catalogue.FRESHNESS
+        requests, duration, in_progress = servermetrics.HTTP_REQUESTS, servermetrics.HTTP_DURATION, servermetrics.HTTP_IN_PROGRESS
+        asked, answered, freshness = servermetrics.HTTP_REQUEST_SIZE, servermetrics.HTTP_RESPONSE_SIZE, servermetrics.FRESHNESS
         self._requests = Counter(requests.family, requests.help, requests.labels, registry=registry)
         self._duration = Histogram(duration.name, duration.help, duration.labels, registry=registry, buckets=_DURATIONS_S)
         self._in_progress = Gauge(in_progress.name, in_progress.help, in_progress.labels, registry=registry)

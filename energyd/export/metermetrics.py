@@ -10,11 +10,9 @@ from typing import Final
 
 from energyd import ticstatus
 from energyd.aggregate.snapshot import Meter, Stamp
-from energyd.export.metric import INFO, NS, LabelValues, Metric, counter, gauge
+from energyd.export.metric import INFO, NS, LabelValues, Metric, Row, counter, gauge
 from energyd.ledger import periods
 from energyd.units import NS_PER_S
-
-Row = tuple[Metric, LabelValues, float]
 
 STATUS_FLAG = gauge(
     "energyd_meter_status_flag",

@@ -55,6 +55,10 @@ class Family(NamedTuple):
     values: Sequence[float]  # integers unless metric.decimals is FLOAT
 
 
+Row = tuple[Metric, LabelValues, float]
+"""One series and its value."""
+
+
 def counter(name: str, unit: str, text: str, labels: tuple[str, ...], bound: str, decimals: int = 0) -> Metric:
     return Metric(name, COUNTER, unit, text, labels, bound, decimals)
 

@@ -9,9 +9,7 @@ from typing import Final
 
 from energyd import ticjaune, ticprofessional
 from energyd.aggregate.snapshot import Meter
-from energyd.export.metric import LabelValues, Metric, gauge
-
-Row = tuple[Metric, LabelValues, float]
+from energyd.export.metric import Metric, Row, gauge
 
 _SAYS: Final = ("meter", "label")
 

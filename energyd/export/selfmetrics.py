@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from energyd.aggregate.snapshot import Ring
-from energyd.export.catalogue import WORKER_CPU, WORKER_MEMORY, WORKER_RESTARTS, WORKER_UP
-from energyd.export.metric import Family
+from energyd.export.metric import NS, Family, Metric, counter, gauge
 from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
 
@@ -20,6 +19,28 @@ AGGREGATOR: Final = "aggregator"
 SUPERVISOR: Final = "supervisor"
 _STATE, _UTIME, _STIME, _RSS = 0, 11, 12, 21  # fields of /proc/PID/stat behind the name, which ends at the last ')'
 _DEAD: Final = "ZX"
+
+_WORKERS: Final = "readers + 4"
+WORKER_UP = gauge("energyd_worker_up", "", "1 while the process lives.", ("worker",), _WORKERS)
+WORKER_RESTARTS = counter(
+    "energyd_worker_restarts_total",
+    "",
+    "Times that the process was started again, since its supervisor runs.",
+    ("worker",),
+    _WORKERS,
+)
+WORKER_CPU = counter(
+    "energyd_worker_cpu_seconds_total", "seconds", "CPU time of the process since it was started.", ("worker",), _WORKERS, NS
+)
+WORKER_MEMORY = gauge(
+    "energyd_worker_resident_memory_bytes",
+    "bytes",
+    "Memory of the process that is in RAM, shared pages included.",
+    ("worker",),
+    _WORKERS,
+)
+
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 
 class Worker(NamedTuple):

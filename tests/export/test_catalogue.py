@@ -7,7 +7,7 @@ import pytest
 
 from energyd import samples, ticfields
 from energyd.aggregate.snapshot import Snapshot
-from energyd.export import collect, document
+from energyd.export import collect, document, meterquantities, ringmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import COUNTER, FLOAT, INFO, Metric
 
@@ -55,11 +55,11 @@ def test_the_document_is_written_and_a_stale_one_is_noticed(tmp_path: Path, caps
 
 def test_every_number_that_a_meter_can_send_has_a_family() -> None:
     numbers = {field.label for field in ticfields.FIELDS if field.role in (ticfields.QUANTITY, ticfields.COUNTER)}
-    assert numbers == set(collect.QUANTITIES)
+    assert numbers == set(meterquantities.QUANTITIES)
 
 
 def test_the_labels_of_each_quantity_fit_its_family() -> None:
-    for metric, places, factor in collect.QUANTITIES.values():
+    for metric, places, factor in meterquantities.QUANTITIES.values():
         assert metric.labels[0] == "meter"
         assert len(metric.labels) == 1 + len(places) + ("source" in metric.labels)
         assert factor > 0
@@ -72,7 +72,7 @@ def test_units_of_quantities_are_those_of_the_meter_in_base_units() -> None:
         "VArh": ("varhours", 1), "min": ("seconds", 60), "s": ("seconds", 1), "dal": ("cubic_meters", 1),
         "bits": ("", 1), "": ("", 1),
     }  # fmt: skip
-    for label, (metric, _, factor) in collect.QUANTITIES.items():
+    for label, (metric, _, factor) in meterquantities.QUANTITIES.items():
         assert (metric.unit, factor) == base[units[label]], label
 
 
@@ -80,9 +80,9 @@ def test_every_counter_of_a_reader_has_a_family() -> None:
     for schema, names in samples.COUNTERS.items():
         for name in names:
             if schema == samples.TIC.name:
-                assert name in collect.TIC_COUNTERS or name.startswith(collect.GROUPS_PREFIX)
+                assert name in ringmetrics.TIC_COUNTERS or name.startswith(ringmetrics.GROUPS_PREFIX)
             else:
-                assert name in collect.READER_COUNTERS
+                assert name in ringmetrics.READER_COUNTERS
 
 
 def test_a_sum_over_a_register_family_counts_no_watt_hour_twice(snapshot: Snapshot) -> None:

@@ -4,8 +4,7 @@ import pytest
 
 from energyd import ticfields, ticprofessional
 from energyd.aggregate.snapshot import Meter, Register, Snapshot, Stamp
-from energyd.export import collect as collecting
-from energyd.export import metermetrics, professionalmetrics
+from energyd.export import metermetrics, meterquantities, professionalmetrics
 from energyd.export.collect import collect
 
 PROFILE = "00008001 0600C002 22304083" + 8 * " NONUTILE"
@@ -203,7 +202,7 @@ def test_every_number_of_a_professional_meter_has_a_family() -> None:
 
     assert set(labels) | professionalmetrics.IN_COMMON == numbers | packed
     assert len(labels) == len(set(labels))
-    assert set(collecting.PROFESSIONAL_QUANTITIES) == professionalmetrics.IN_COMMON
+    assert set(meterquantities.PROFESSIONAL_QUANTITIES) == professionalmetrics.IN_COMMON
 
 
 def test_the_bound_of_each_professional_family_is_what_the_specification_has() -> None:

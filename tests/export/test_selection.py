@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.errors import ConfigError
-from energyd.export.catalogue import BUILD_INFO, CATALOGUE, HOST_ENERGY, HOST_POWER
+from energyd.export.catalogue import BUILD_INFO, CATALOGUE
 from energyd.export.collect import collect
+from energyd.export.hostmetrics import HOST_ENERGY, HOST_POWER
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.negotiate import OPENMETRICS, TEXT
 from energyd.export.render import Renderer
