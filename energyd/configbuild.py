@@ -12,6 +12,7 @@ from energyd.config import Config, Energy, GroupRule, Log, Metrics, Push, Spool,
 from energyd.configtree import Node, shown
 from energyd.errors import ConfigError
 from energyd.groups.rules import check as check_rule
+from energyd.settingrows.row import Setting
 
 _SECTIONS: dict[str, type[Any]] = {"energy": Energy, "usage": Usage, "metrics": Metrics, "metrics.spool": Spool, "log": Log}
 _OVERWRITTEN_LABELS = ("instance", "job")
@@ -58,7 +59,7 @@ def _values(section: str, shown_section: str, entries: dict[str, Node]) -> dict[
     return values
 
 
-def _value(row: settings.Setting, label: str, node: Node) -> Any:
+def _value(row: Setting, label: str, node: Node) -> Any:
     default = settings.default(row)
     empty = node.value is None or (node.value == "" and default is None)
     if empty and default is None:

@@ -15,7 +15,8 @@ from typing import Any, Final
 from energyd import environment, settings
 from energyd.configfile import DEFAULT_PATH
 from energyd.errors import EXIT_CONFIGURATION, EXIT_OK
-from energyd.settings import Setting, default
+from energyd.settingrows.row import Setting
+from energyd.settings import default
 from energyd.settingtypes import Boolean, Duration, Pairs, Switches, Text, duration
 
 WIDTH: Final = 100

@@ -1,0 +1,1 @@
+"""The rows of the table of settings, one module for each section; `energyd.settings` puts them together."""
