@@ -48,7 +48,7 @@ class Membership(NamedTuple):
 
 
 def parse_mounts(data: bytes, preferred_root: bytes = b"/sys") -> dict[str, Mount]:
-    """Mounts of control groups by controller ("v2", "cpuacct", "memory") from a mountinfo.
+    """Mounts of control groups by controller ("v2", "cpuacct", "memory", "blkio") from a mountinfo.
 
     Of several mounts of a hierarchy the one under `preferred_root` is taken (a container may see the host's /sys elsewhere),
     then one that shows all of it, then the first.
@@ -62,7 +62,7 @@ def parse_mounts(data: bytes, preferred_root: bytes = b"/sys") -> dict[str, Moun
         if kind[0] == b"cgroup2":
             controllers = frozenset({V2})
         elif kind[0] == b"cgroup":
-            controllers = frozenset(kind[2].decode("ascii", "replace").split(",")) & {CPUACCT, "memory"}
+            controllers = frozenset(kind[2].decode("ascii", "replace").split(",")) & {CPUACCT, "memory", "blkio"}
         else:
             continue
         root, point = (_OCTAL.sub(lambda octal: bytes([int(octal[1], 8)]), field) for field in fields[3:5])

@@ -9,22 +9,16 @@ Law: each exit record is used once at most. Threads of a living process say noth
 from typing import Final, NamedTuple
 
 from energyd.procfs.cgroup import Membership
+from energyd.procfs.commands import Command, CommandLabels
 from energyd.procfs.scan import Sample, Sink
-from energyd.procfs.stat import text
 from energyd.procfs.table import ProcessTable, Tracked
 from energyd.procfs.taskstats import Exit, Listener
 from energyd.samples import EXITED
-from energyd.units import NS_PER_S
 
-FORGET_NS: Final = 120 * NS_PER_S
-"""After so much silence a command gets a new number; the aggregator keeps the old one for longer."""
 MAX_COMMANDS: Final = 256
 """Told apart in one scan; the others of a control group go under one name, so that no storm of names fills the labels."""
 _MANY: Final = b"(others)"
 _ROOT: Final = Membership(None, b"/")
-
-_Command = tuple[bytes, int, Membership]
-"""comm, uid, control group."""
 
 
 class _Sum:
@@ -44,14 +38,14 @@ class _Ended(NamedTuple):
 class Exits:
     """Between the listener and the scan. In each scan: `before`, then the scan of processes, then `after`."""
 
-    def __init__(self, listener: Listener, table: ProcessTable, sink: Sink) -> None:
+    def __init__(self, listener: Listener, table: ProcessTable, labels: CommandLabels, sink: Sink) -> None:
         self._listener = listener
         self._table = table
+        self._labels = labels
         self._sink = sink
         self._held: list[Exit] = []  # threads of processes of which nothing is known yet
         self._ended: dict[int, _Ended] = {}  # in this scan and the one before
         self._ended_before: dict[int, _Ended] = {}
-        self._numbers: dict[_Command, tuple[int, int]] = {}  # labels id, when it was used last
         self._fresh: list[Exit] = []
         self._finals: dict[int, int] = {}
         self.records = 0
@@ -101,7 +95,7 @@ class Exits:
         return self._told(unseen) if unseen else []
 
     def _told(self, unseen: list[Exit]) -> list[Sample]:
-        sums: dict[tuple[_Command, int], _Sum] = {}
+        sums: dict[tuple[Command, int], _Sum] = {}
         for each in unseen:
             membership, ancestor = self._family(each.ppid)
             key = (each.comm, each.uid, membership), ancestor
@@ -113,7 +107,12 @@ class Exits:
             total.counted_ns += each.counted_ns
         mono_ns = self._sink.mono_ns()
         return [
-            (EXITED, mono_ns, (self._number(command, mono_ns), ancestor, max(1, each.tasks), each.ticks_ns, each.counted_ns), 0)
+            (
+                EXITED,
+                mono_ns,
+                (self._labels.number(command, mono_ns), ancestor, max(1, each.tasks), each.ticks_ns, each.counted_ns),
+                0,
+            )
             for (command, ancestor), each in sums.items()
         ]
 
@@ -130,24 +129,6 @@ class Exits:
                 return ended.membership, 0
             pid = ended.ppid
         return _ROOT, 0
-
-    def _number(self, command: _Command, mono_ns: int) -> int:
-        known = self._numbers.get(command)
-        if known is None:
-            comm, uid, membership = command
-            entry: dict[str, object] = {"kind": "command", "comm": text(comm), "uid": uid, **membership.entry()}
-            known = self._sink.label(entry), mono_ns
-        self._numbers[command] = known[0], mono_ns
-        return known[0]
-
-    def forget_silent(self) -> None:
-        """Now and then: commands that have not been heard of for long."""
-        oldest_ns = self._sink.mono_ns() - FORGET_NS
-        self._numbers = {command: known for command, known in self._numbers.items() if known[1] >= oldest_ns}
-
-    def relabel(self) -> None:
-        """The labels given out mean nothing any more."""
-        self._numbers.clear()
 
     def close(self) -> None:
         self._listener.close()

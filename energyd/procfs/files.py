@@ -31,6 +31,15 @@ class CounterFiles:
         finally:
             os.close(descriptor)
 
+    def read_whole(self, path: bytes) -> bytes:
+        """The same of a file of many lines, which the kernel hands out by the page: all of it, however long."""
+        data = more = self.read(path)
+        descriptor = self._descriptors.get(path)
+        while more and descriptor is not None:
+            more = os.pread(descriptor, _SIZE, len(data))
+            data += more
+        return data if descriptor is not None else read_once(path)
+
     def forget(self, path: bytes) -> None:
         """Close the descriptor of `path`, if there is one."""
         descriptor = self._descriptors.pop(path, None)
@@ -43,3 +52,9 @@ class CounterFiles:
 
     def __len__(self) -> int:
         return len(self._descriptors)
+
+
+def read_once(path: bytes) -> bytes:
+    """All of a file that is not kept open; OSError."""
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()

@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from energyd.procfs import clocks
 from energyd.procfs.cgroup import Mount, parse_mounts
+from energyd.procfs.children import ChildTime
+from energyd.procfs.commands import CommandLabels
 from energyd.procfs.control import choose_control
 from energyd.procfs.discovery import CursorDiscovery, ListingDiscovery, tells_newest_pid
 from energyd.procfs.exits import Exits
@@ -52,7 +54,10 @@ class Machine:
         packages = package_finder(procfs_root, sysfs_root)
         self.processes = ProcessScan(procfs_root, mounts, source, sink, max(1, KEYFRAME_NS // period_ns), packages)
         listener, self._listening = listen(sysfs_root) if self.by_clocks else (Silence(), "short-lived processes without names")
-        self.exits = Exits(listener, self.processes.table, sink)
+        self._commands = CommandLabels(sink)
+        self.exits = Exits(listener, self.processes.table, self._commands, sink)
+        silent = isinstance(listener, Silence)
+        self._children = ChildTime(procfs_root, self.processes.table, source, self._commands, sink) if silent else None
         self._groups = GroupScan(mounts, self._files, sink)
         self._host = Host(procfs_root, self._files, sink)
         self._control = choose_control(mounts, self._files, self.processes.table.root_group_ns)
@@ -86,6 +91,8 @@ class Machine:
         samples = self.processes.scan(listing=keyframe, keyframe=keyframe, finals=finals)
         for tracked in self.processes.ended:
             self.exits.note(tracked)
+        if self._children is not None:
+            samples += self._children.after(samples, keyframe)
         cpu_ns = self._host.cpu_ns()
         samples += self._read_control(cpu_ns)
         samples += self._groups.scan(self.processes.table.groups, keyframe, memory)
@@ -95,7 +102,7 @@ class Machine:
             samples += self._host.memory()
             self._memory_ns = begin_ns
         if keyframe:
-            self.exits.forget_silent()
+            self._commands.forget_silent()
             self._keyframe_ns = begin_ns
         return Scan(begin_ns, samples, keyframe)
 
@@ -103,7 +110,7 @@ class Machine:
         """The labels given out mean nothing any more: give new ones to all that lives, and make the next scan a keyframe."""
         self.processes.relabel()
         self._groups.relabel()
-        self.exits.relabel()
+        self._commands.relabel()
         self._control_consumer = self._label_control()
         self._keyframe_ns = None
 

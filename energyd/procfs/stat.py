@@ -26,6 +26,7 @@ class Stat(NamedTuple):
     cpu_ns: int  # user and system, all threads, in steps of NS_PER_TICK
     start_ticks: int
     rss_bytes: int
+    child_ns: int  # of all ended descendants that it, or who it reaped, waited for; in steps of NS_PER_TICK
 
 
 def parse_stat(data: bytes) -> Stat:
@@ -41,6 +42,7 @@ def parse_stat(data: bytes) -> Stat:
         cpu_ns=(int(fields[11]) + int(fields[12])) * NS_PER_TICK,
         start_ticks=int(fields[19]),
         rss_bytes=int(fields[21]) * _PAGE_BYTES,
+        child_ns=(int(fields[13]) + int(fields[14])) * NS_PER_TICK,
     )
 
 

@@ -48,6 +48,9 @@ while True:
 STORM = """
 import os, sys, time
 tasks, task_ns = int(sys.argv[1]), int(sys.argv[2])
+for comm in sys.argv[3:]:
+    with open("/proc/self/comm", "w") as file:
+        file.write(comm)
 sys.stdin.read(1)
 used, begin = 0.0, time.process_time()
 for _ in range(tasks):
@@ -124,15 +127,17 @@ class Machine:
         self.engine._settle, groups.book = settled, booked  # type: ignore[method-assign]
 
     def spawn(self, name: str, script: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """A process in a control group of its own called `name`, waiting for a byte on its stdin."""
+        """A process in a control group of its own called `name` ('' = where we are), waiting for a byte on its stdin."""
         cgroup = self._root / name
-        cgroup.mkdir(exist_ok=True)
-        self._cgroups.append(cgroup)
+        if name:
+            cgroup.mkdir(exist_ok=True)
+            self._cgroups.append(cgroup)
         process = subprocess.Popen(
             [sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         self._processes.append(process)
-        (cgroup / "cgroup.procs").write_text(str(process.pid))
+        if name:
+            (cgroup / "cgroup.procs").write_text(str(process.pid))
         return process
 
     def start(self, process: subprocess.Popen[bytes]) -> None:

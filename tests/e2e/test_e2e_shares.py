@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,12 +85,8 @@ def group_s(machine: Machine) -> float:
     return sum(group.cpu_ns for group in machine.snapshot().groups.visible if group.group == name("storm")) / 1e9
 
 
-def storm(machine: Machine) -> tuple[float, float]:
-    """1000 processes of 5 ms, one after the other, in a control group: CPU seconds of them all, and what their group got beyond
-    what their parent used meanwhile."""
-    parent = machine.spawn(name("storm"), STORM, "1000", "5000000")
-    machine.run(1.5)
-    before_s = group_s(machine)
+def run_storm(machine: Machine, parent: subprocess.Popen[bytes]) -> tuple[float, float]:
+    """Let it go; CPU seconds of all children, and of their parent meanwhile."""
     machine.start(parent)
     assert parent.stdout is not None
     os.set_blocking(parent.stdout.fileno(), False)
@@ -98,6 +96,16 @@ def storm(machine: Machine) -> tuple[float, float]:
         line += parent.stdout.read() or b""
     machine.run(1.5)
     children_s, parent_s = map(float, line.split())
+    return children_s, parent_s
+
+
+def storm(machine: Machine) -> tuple[float, float]:
+    """1000 processes of 5 ms, one after the other, in a control group: CPU seconds of them all, and what their group got beyond
+    what their parent used meanwhile."""
+    parent = machine.spawn(name("storm"), STORM, "1000", "5000000")
+    machine.run(1.5)
+    before_s = group_s(machine)
+    children_s, parent_s = run_storm(machine, parent)
     return children_s, group_s(machine) - before_s - parent_s
 
 
@@ -141,4 +149,20 @@ def test_without_exit_records_a_storm_ends_in_its_own_control_group(machine: Mac
     assert exited_s >= 0.99 * children_s
     assert exited_s <= 1.02 * children_s + 0.02
     assert not [process for process in machine.snapshot().processes.visible if process.comm == "brief" and not process.pid]
+    check_conservation(machine)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+@pytest.mark.parametrize("machine", [{"prefix": WITHOUT_ADMIN}], indirect=True)
+def test_with_neither_a_storm_ends_under_its_parents_name(machine: Machine) -> None:
+    """At least 90 % of its CPU time, none of it twice; the group is the parent's."""
+    if Path("/proc/self/cgroup").read_text().count(":/\n") < 2:
+        pytest.skip("we are in a control group that counts")
+    parent = machine.spawn("", STORM, "1000", "5000000", "stormy")
+    machine.run(1.5)
+    children_s, _ = run_storm(machine, parent)
+    [told] = [process for process in machine.snapshot().processes.visible if process.comm == "stormy" and not process.pid]
+    [stormy] = [process for process in machine.snapshot().processes.visible if process.comm == "stormy" and process.pid]
+    assert 0.9 * children_s <= told.cpu_ns / 1e9 <= children_s + 0.05
+    assert (told.group, told.environment) == (stormy.group, stormy.environment)
     check_conservation(machine)

@@ -16,9 +16,17 @@ KERNEL_THREAD = 0x00200000
 
 
 def stat_line(
-    pid: int, comm: bytes, start_ticks: int, *, ticks: tuple[int, int] = (0, 0), flags: int = 0, rss_pages: int = 0
+    pid: int,
+    comm: bytes,
+    start_ticks: int,
+    *,
+    ppid: int = 1,
+    ticks: tuple[int, int] = (0, 0),
+    child_ticks: tuple[int, int] = (7, 7),
+    flags: int = 0,
+    rss_pages: int = 0,
 ) -> bytes:
-    head = b"%d (%s) S 1 1 1 0 -1 %d 9 9 9 9 %d %d 7 7 20 0 1 0 " % (pid, comm, flags, *ticks)
+    head = b"%d (%s) S %d 1 1 0 -1 %d 9 9 9 9 %d %d %d %d 20 0 1 0 " % (pid, comm, ppid, flags, *ticks, *child_ticks)
     return head + b"%d 123456 %d 18446744073709551615 1 1 0 0 0 0\n" % (start_ticks, rss_pages)
 
 

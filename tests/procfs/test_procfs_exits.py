@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from procworld import ProcWorld
 
-from energyd.procfs.exits import FORGET_NS, MAX_COMMANDS, Exits
+from energyd.procfs.commands import FORGET_NS, CommandLabels
+from energyd.procfs.exits import MAX_COMMANDS, Exits
 from energyd.procfs.scan import ProcessScan
 from energyd.procfs.taskstats import Exit
 from energyd.procfs.topology import package_finder, packages
@@ -40,7 +41,8 @@ class Reader:
     def __init__(self, world: ProcWorld) -> None:
         self.world, self.kernel = world, Kernel()
         self.scanner: ProcessScan = world.scanner()
-        self.exits = Exits(self.kernel, self.scanner.table, world.sink)
+        self.labels = CommandLabels(world.sink)
+        self.exits = Exits(self.kernel, self.scanner.table, self.labels, world.sink)
 
     def scan(self, *early: Exit, late: tuple[Exit, ...] = ()) -> tuple[list[Any], dict[tuple[str, str], tuple[int, ...]]]:
         """Samples of processes, and (ancestor, tasks, ticks_ns, counted_ns) by (comm, cgroup)."""
@@ -149,9 +151,9 @@ def test_commands_keep_their_number_until_they_are_silent_for_long_or_the_ring_i
 
     assert [number(), number()] == [1, 0]
     reader.world.now_ns += FORGET_NS + 10
-    reader.exits.forget_silent()
+    reader.labels.forget_silent()
     assert [number(), number()] == [1, 0]
-    reader.exits.relabel()
+    reader.labels.relabel()
     assert number() == 1
     reader.exits.close()
     assert reader.exits.lost == -1
