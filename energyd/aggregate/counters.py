@@ -149,47 +149,77 @@ class GrowingCounter:
 
 
 class MeterRegister:
-    """A meter's own register in Wh. A jump that no house can make, or a fall, is held back until the next reading confirms it.
+    """A meter's own register in Wh. What cannot be checked against the reading before it waits for the reading after it.
 
-    54E 6.2: nine digits; 36 kVA is the most that a Linky is sold for. A confirmed fall stands: the display is the truth.
+    So wait a jump that no house can make, a fall, the very first reading, and a jump after a silence: what a house can use in a
+    night is also what a corrupt digit adds. The next reading confirms it or takes its place. 54E 6.2: nine digits; 36 kVA is the
+    most that a Linky is sold for. A confirmed fall stands: the display is the truth.
     """
 
-    __slots__ = ("_candidate_wh", "_max_power_w", "_mono_ns", "_slack_wh", "energy_wh", "held_back", "resets")
+    __slots__ = (
+        *("_candidate_ns", "_candidate_wh", "_max_power_w", "_mono_ns", "_slack_wh", "_told"),
+        *("confirmed", "energy_wh", "held_back", "resets"),
+    )
 
     MAX_POWER_W = 40_000
     SLACK_WH = 100  # registers may be sent late by some minutes
+    SILENCE_NS = 120 * NS_PER_S  # twice what an overload hides the registers for
 
     def __init__(
         self, energy_wh: int | None = None, mono_ns: int = 0, *, max_power_w: int = MAX_POWER_W, slack_wh: int = SLACK_WH
     ) -> None:
         self._max_power_w, self._slack_wh = max_power_w, slack_wh
         self.held_back = self.resets = 0
+        self.confirmed: tuple[int, int] | None = None  # (Wh, mono_ns) of the reading that waited for the last one
         self.resume(energy_wh, mono_ns)
 
-    def resume(self, energy_wh: int | None, mono_ns: int) -> None:
-        """Go on from a reading that was accepted at `mono_ns`."""
+    def resume(self, energy_wh: int | None, mono_ns: int, waiting: tuple[int, int] | None = None) -> None:
+        """Go on from a reading that was accepted at `mono_ns`; `waiting`: (Wh, mono_ns) of one that waits."""
         self.energy_wh = energy_wh
         self._mono_ns = mono_ns
-        self._candidate_wh: int | None = None
+        self._candidate_wh: int | None = waiting[0] if waiting else None
+        self._candidate_ns = waiting[1] if waiting else 0
+        self._told = False  # the candidate is among those that were held back
 
     def advance(self, reading_wh: int, mono_ns: int) -> int:
         """Wh since the last accepted reading; `energy_wh` is the register as accepted, None before the first."""
-        if self.energy_wh is None:
-            self.energy_wh, self._mono_ns = reading_wh, mono_ns
+        checked = self._follows(reading_wh, mono_ns, self.energy_wh, self._mono_ns)
+        if not checked and not self._follows(reading_wh, mono_ns, self._candidate_wh, self._candidate_ns):
+            self._hold(reading_wh, mono_ns)
             return 0
-        hours = max(0, mono_ns - self._mono_ns) / (3600 * NS_PER_S)
-        bound_wh = self._slack_wh + self._max_power_w * hours
-        delta_wh = reading_wh - self.energy_wh
-        if not 0 <= delta_wh <= bound_wh:
-            confirmed = self._candidate_wh is not None and 0 <= reading_wh - self._candidate_wh <= bound_wh
-            if not confirmed:
-                self._candidate_wh = reading_wh
-                self.held_back += 1
-                return 0
-            self.resets += delta_wh < 0
-        self._candidate_wh = None
-        self.energy_wh, self._mono_ns = reading_wh, mono_ns
+        if checked:
+            self._refute(mono_ns)
+        self.confirmed = None if checked else self.waiting
+        delta_wh = 0 if self.energy_wh is None else reading_wh - self.energy_wh
+        self.resets += delta_wh < 0
+        self.resume(reading_wh, mono_ns)
         return max(0, delta_wh)
+
+    def _possible_wh(self, elapsed_ns: int) -> float:
+        return self._slack_wh + self._max_power_w * max(0, elapsed_ns) / (3600 * NS_PER_S)
+
+    def _follows(self, reading_wh: int, mono_ns: int, before_wh: int | None, before_ns: int) -> bool:
+        """Whether a reading can be checked against an earlier one, and agrees with it."""
+        if before_wh is None:
+            return False
+        return 0 <= reading_wh - before_wh <= self._possible_wh(min(mono_ns - before_ns, self.SILENCE_NS))
+
+    @property
+    def waiting(self) -> tuple[int, int] | None:
+        """(Wh, mono_ns) of the reading that waits."""
+        return None if self._candidate_wh is None else (self._candidate_wh, self._candidate_ns)
+
+    def _hold(self, reading_wh: int, mono_ns: int) -> None:
+        self._refute(mono_ns)
+        delta_wh = 0 if self.energy_wh is None else reading_wh - self.energy_wh
+        self._told = not 0 <= delta_wh <= self._possible_wh(mono_ns - self._mono_ns)
+        self.held_back += self._told
+        self._candidate_wh, self._candidate_ns = reading_wh, mono_ns
+
+    def _refute(self, mono_ns: int) -> None:
+        """Another reading takes the place of the one that waited."""
+        recent = mono_ns - self._candidate_ns <= self.SILENCE_NS
+        self.held_back += self._candidate_wh is not None and not self._told and recent
 
 
 REGISTER_CAPACITY_WH = 10**9  # nine digits (54E 6.2)

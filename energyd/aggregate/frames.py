@@ -2,7 +2,8 @@
 
 A frame is the meter's own unit: its registers belong to one instant, its tariff says which of them counts. Frames without
 registers (the short ones of a three-phase overload, 02E 2.5.2) are frames as well. Law: a group belongs to exactly one frame, and
-only registers that were believed (see `counters.MeterRegister`) are in it.
+only registers that were believed (see `counters.MeterRegister`) are in it. A register of an earlier frame that is only believed now
+stands in `earlier`.
 """
 
 from collections import deque
@@ -29,6 +30,7 @@ class Frame(NamedTuple):
     quantities: dict[str, tuple[int, int]]
     heard: frozenset[str]  # labels of the texts in this frame
     texts: dict[str, str]
+    earlier: tuple[int, dict[str, int]] | None = None  # (mono_ns, registers) that this frame has confirmed
 
 
 class FrameBook:
@@ -44,6 +46,7 @@ class FrameBook:
 
     def _clear(self) -> None:
         self._registers: dict[str, int] = {}
+        self._earlier: dict[str, tuple[int, int]] = {}  # (mono_ns, Wh)
         self._quantities: dict[str, tuple[int, int]] = {}
         self._heard: set[str] = set()
         self._degraded = False
@@ -54,8 +57,12 @@ class FrameBook:
             self._begin_ns = mono_ns
         self._degraded |= degraded
 
-    def register(self, label: str, energy_wh: int) -> None:
-        self._registers[label] = energy_wh
+    def register(self, name: str, energy_wh: int, mono_ns: int) -> None:
+        """A register as believed at `mono_ns`: in this frame, or before it."""
+        if self._begin_ns is not None and mono_ns >= self._begin_ns:
+            self._registers[name] = energy_wh
+        else:
+            self._earlier[name] = mono_ns, energy_wh
 
     def quantity(self, label: str, value: int, horodate_s: int) -> None:
         self._quantities[label] = (value, horodate_s)
@@ -75,7 +82,13 @@ class FrameBook:
             durations_ns = sorted(self._durations_ns)
             self._quantiles_ns = tuple((part, durations_ns[int(part * (len(durations_ns) - 1))]) for part in QUANTILES)
         heard = frozenset(self._heard)
-        frame = Frame(begin_ns, mono_ns, address, mode, good, self._degraded, self._registers, self._quantities, heard, texts)
+        earlier = None
+        if self._earlier:
+            at_ns = min(at_ns for at_ns, _ in self._earlier.values())
+            earlier = at_ns, {name: energy_wh for name, (_, energy_wh) in self._earlier.items()}
+        frame = Frame(
+            begin_ns, mono_ns, address, mode, good, self._degraded, self._registers, self._quantities, heard, texts, earlier
+        )
         self._clear()
         return frame
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from energyd import samples, ticfields, ticjaune, ticprofessional
 from energyd.aggregate.frames import Frame, FrameBook
-from energyd.aggregate.registers import RegisterBook, field_of
+from energyd.aggregate.registers import RegisterBook, field_of, name_of
 from energyd.aggregate.snapshot import Meter, Stamp
 from energyd.aggregate.windows import PowerWindows
 from energyd.ticfields import TicField
@@ -116,8 +116,11 @@ class MeterBook:
         said_by = ticprofessional.EACH_PERIOD.get(field.label)
         if said_by is None or said_by in self._of_frame:  # else nobody knows which register this is
             period = "" if said_by is None else self._texts[said_by]
-            if self._registers.advance(field, period, reading_wh, mono_ns) and not period:
-                self._frames.register(field.label, reading_wh)
+            self._advance(field, period, reading_wh, mono_ns)
+
+    def _advance(self, field: TicField, period: str, reading_wh: int, mono_ns: int) -> None:
+        for energy_wh, at_ns in self._registers.advance(field, period, reading_wh, mono_ns):
+            self._frames.register(name_of(field, period), energy_wh, at_ns)
 
     def _quantity(self, label: str, value: int, mono_ns: int, horodate_s: int = 0) -> None:
         self._quantities[label] = (value, mono_ns)
@@ -142,7 +145,7 @@ class MeterBook:
                 self._text("PREAVIS", "DEP", mono_ns)
         for place, element in enumerate(ticjaune.unpack_list(field.label, text), 1):
             if field.label == ticjaune.ENERGIES:
-                self._registers.advance(field, str(place), element.value, mono_ns)
+                self._advance(field, str(place), element.value, mono_ns)
             else:
                 self._quantity(element.name, element.value, mono_ns)
 

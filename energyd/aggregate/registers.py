@@ -38,13 +38,15 @@ class RegisterBook:
         self._registers: dict[tuple[int, str], MeterRegister] = {}  # by field id and period
         self._held_back = self._resets = 0  # of registers that are no more
 
-    def advance(self, field: TicField, period: str, reading_wh: int, mono_ns: int) -> bool:
-        """Take a reading; whether it was believed."""
+    def advance(self, field: TicField, period: str, reading_wh: int, mono_ns: int) -> list[tuple[int, int]]:
+        """Take a reading; (Wh, mono_ns) of what is believed now: nothing, the reading, or the one that waited for it and itself."""
         register = self._registers.get((field.id, period))
         if register is None:
             register = self._registers[field.id, period] = _register(field.mode)
         register.advance(reading_wh, mono_ns)
-        return register.energy_wh == reading_wh
+        if register.waiting is not None:
+            return []
+        return [*([register.confirmed] if register.confirmed else []), (reading_wh, mono_ns)]
 
     def clear(self) -> None:
         """Another meter speaks: its registers are others."""
@@ -69,7 +71,7 @@ class RegisterBook:
 
     def state(self) -> list[Any]:
         return [
-            [[*key, register.energy_wh] for key, register in self._registers.items()],
+            [[*key, register.energy_wh, register.waiting] for key, register in self._registers.items()],
             self.held_back,
             self.resets,
         ]
@@ -77,14 +79,19 @@ class RegisterBook:
     def restore(self, state: list[Any], since_ns: int) -> None:
         """Registers go on from where they were, whatever happened in between: the meter kept counting."""
         registers, self._held_back, self._resets = state
-        for number, period, energy_wh in registers:
+        for number, period, energy_wh, *waiting in registers:
             register = self._registers[number, period] = _register(field_of(number).mode)
-            register.resume(energy_wh, since_ns)
+            register.resume(energy_wh, since_ns, tuple(waiting[0]) if since_ns and waiting and waiting[0] else None)
 
 
 def field_of(number: int) -> TicField:
     """The field that a sample's kind names; KeyError for a kind of a later version."""
     return ticfields.BY_ID.get(number) or ticprofessional.BY_ID[number]
+
+
+def name_of(field: TicField, period: str) -> str:
+    """What a register is called: its label, and behind a stroke the period of one that counts whichever is in force."""
+    return f"{field.label}/{period}" if period else field.label
 
 
 def _register(mode: str) -> MeterRegister:
@@ -94,6 +101,6 @@ def _register(mode: str) -> MeterRegister:
 
 
 def _view(field: TicField, period: str, energy_wh: int) -> Register:
-    name = f"{field.label}/{period}" if period else field.label
+    name = name_of(field, period)
     direction, scope = field.direction or ticfields.CONSUMED, field.scope or ticfields.SUPPLIER  # ENERG of a CJE is packed
     return Register(name, direction, scope, energy_wh, period or WORDS_OF_PERIODS.get(field.label, ""))

@@ -77,12 +77,21 @@ class Keeper:
             self._change(frame.address)
         self._describe(frame)
         behind = self._scribe.behind
-        marks = self._scribe.heard(Reading(at_s, frame.mode, self.active, frame.registers))
+        marks = self._earlier(frame) + self._scribe.heard(Reading(at_s, frame.mode, self.active, frame.registers))
         self.behind += self._scribe.behind - behind
         self.waiting.extend((self.address, mark) for mark in marks)
         latest = self._scribe.latest
         if latest is not None and latest.read_s <= at_s:
             self.peaks.heard(at_s, frame.quantities)
+
+    def _earlier(self, frame: Frame) -> list[Mark]:
+        """The marks of registers that were heard before this frame and are believed with it."""
+        if frame.earlier is None:
+            return []
+        at_s = self.now_s(frame.earlier[0])
+        if self.latest is not None and at_s < self.latest.read_s:
+            return []
+        return self._scribe.heard(Reading(at_s, frame.mode, self.active, frame.earlier[1]))
 
     def _change(self, address: str) -> None:
         self.finish()

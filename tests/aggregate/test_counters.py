@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,7 +106,7 @@ def test_a_process_counts_from_zero_only_if_it_was_born_within_the_interval():
 
 def test_a_register_holds_a_wild_reading_back_until_it_is_confirmed():
     register = MeterRegister()
-    register.advance(1_000, SECOND)
+    register.resume(1_000, SECOND)
     assert register.advance(90_001_000, 2 * SECOND) == 0
     assert (register.energy_wh, register.held_back) == (1_000, 1)
     assert register.advance(1_001, 3 * SECOND) == 1
@@ -119,11 +120,46 @@ def test_a_register_believes_a_leap_that_the_next_reading_confirms():
     assert register.energy_wh == 500_001
 
 
+def test_the_first_reading_of_all_is_believed_when_the_second_confirms_it():
+    register = MeterRegister()
+    assert register.advance(1_000, SECOND) == 0
+    assert (register.energy_wh, register.waiting) == (None, (1_000, SECOND))
+    assert register.advance(1_001, 3 * SECOND) == 0
+    assert (register.energy_wh, register.confirmed, register.waiting) == (1_001, (1_000, SECOND), None)
+    assert (register.held_back, register.resets) == (0, 0)
+    assert register.advance(1_002, 5 * SECOND) == 1
+    assert register.confirmed is None
+
+
+@pytest.mark.parametrize("readings", [(91_000, 1_001, 1_002), (1_000, 91_001, 1_002, 1_003)])
+def test_a_corrupt_reading_at_the_very_begin_is_never_believed_and_is_counted(readings):
+    register = MeterRegister()
+    for second, reading_wh in enumerate(readings):
+        register.advance(reading_wh, second * SECOND)
+        assert register.energy_wh in (None, readings[-1])
+    assert (register.energy_wh, register.held_back, register.resets) == (readings[-1], len(readings) - 2, 0)
+
+
+def test_a_jump_after_a_silence_waits_although_a_house_could_have_made_it():
+    register, morning = MeterRegister(1_000, 0), 8 * 3600 * SECOND
+    assert register.advance(101_000, morning) == 0
+    assert register.advance(5_000, morning + 2 * SECOND) == 0
+    assert register.advance(5_001, morning + 4 * SECOND) == 4_001
+    assert (register.energy_wh, register.held_back, register.resets) == (5_001, 1, 0)
+
+
+def test_the_next_reading_after_a_silence_confirms_what_was_used_in_it():
+    register, morning = MeterRegister(1_000, 0), 8 * 3600 * SECOND
+    assert register.advance(5_000, morning) == 0
+    assert register.advance(5_000, morning + 2 * SECOND) == 4_000
+    assert (register.held_back, register.confirmed) == (0, (5_000, morning))
+
+
 @given(st.lists(st.integers(0, 10), max_size=50))
 def test_a_register_follows_every_honest_meter(steps_wh):
     register = MeterRegister()
     energy_wh, mono_ns = 123_456, 0
-    register.advance(energy_wh, mono_ns)
+    register.resume(energy_wh, mono_ns)
     for step_wh in steps_wh:
         energy_wh += step_wh
         mono_ns += 2 * SECOND

@@ -18,8 +18,8 @@ def listen(line):
 def test_a_frame_holds_its_registers_powers_and_texts():
     line = Line()
     frames = listen(line)
-    line.frame(HISTORIQUE, ADCO=ADDRESS, OPTARIF=b"HC..", HCHC=1234, PAPP=1200, PTEC=b"HP..")
-    (frame,) = frames
+    line.begin(HISTORIQUE, ADCO=ADDRESS, OPTARIF=b"HC..", HCHC=1234, PAPP=1200, PTEC=b"HP..")
+    frame = frames[1]
     assert (frame.address, frame.mode, frame.good, frame.degraded) == (ADDRESS.decode(), "historique", True, False)
     assert frame.registers == {"HCHC": 1234}
     assert frame.quantities == {"PAPP": (1200, 0)}
@@ -40,20 +40,42 @@ def test_a_frame_holds_only_what_was_said_in_it():
 def test_a_register_that_was_not_believed_is_not_in_the_frame():
     line = Line()
     frames = listen(line)
-    line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1234)
+    line.begin(HISTORIQUE, ADCO=ADDRESS, HCHC=1234)
     line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=901_234)
     line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1235)
-    assert [frame.registers for frame in frames] == [{"HCHC": 1234}, {}, {"HCHC": 1235}]
+    assert [frame.registers for frame in frames] == [{}, {"HCHC": 1234}, {}, {"HCHC": 1235}]
+
+
+def test_the_frame_that_confirms_tells_what_waited_for_it_and_when_that_was_said():
+    line = Line()
+    frames, first_ns = listen(line), line.now_ns
+    line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1234, HCHP=77)
+    line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1235, HCHP=77)
+    line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1236, HCHP=77)
+    assert [frame.earlier for frame in frames] == [None, (first_ns, {"HCHC": 1234, "HCHP": 77}), None]
+
+
+def test_a_reading_that_waits_survives_a_restart():
+    line = Line()
+    line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1234)
+    again = Line()
+    again.book.restore(line.book.state(), same_boot=True)
+    again.now_ns = line.now_ns
+    frames = listen(again)
+    again.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1235)
+    assert (frames[0].registers, frames[0].earlier) == ({"HCHC": 1235}, (line.now_ns - 2 * NS_PER_S, {"HCHC": 1234}))
 
 
 def test_no_frame_is_told_while_it_is_uncertain_which_meter_speaks():
     line = Line()
     frames = listen(line)
-    for address, energy_wh in ((ADDRESS, 1000), (b"999999999999", 5), (b"999999999999", 6)):
-        line.frame(HISTORIQUE, ADCO=address, HCHC=energy_wh)
-    assert [(frame.address, frame.registers) for frame in frames] == [
-        (ADDRESS.decode(), {"HCHC": 1000}),
-        ("999999999999", {"HCHC": 6}),
+    line.begin(HISTORIQUE, ADCO=ADDRESS, HCHC=1000)
+    for energy_wh in (5, 6, 7):
+        line.frame(HISTORIQUE, ADCO=b"999999999999", HCHC=energy_wh)
+    assert [(frame.address, frame.registers, frame.earlier and frame.earlier[1]) for frame in frames[1:]] == [
+        (ADDRESS.decode(), {"HCHC": 1000}, {"HCHC": 1000}),
+        ("999999999999", {}, None),
+        ("999999999999", {"HCHC": 7}, {"HCHC": 6}),
     ]
 
 

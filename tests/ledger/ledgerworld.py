@@ -72,7 +72,7 @@ class World:
         self.start(state)
 
     def frame(self, at_s, registers, *, meter="linky", address=ADDRESS, texts=None, mode="historique", **more):
-        """One frame; `more`: quantities (label -> value or (value, horodate)), good, degraded."""
+        """One frame; `more`: quantities (label -> value or (value, horodate)), good, degraded, earlier."""
         self.clock.now_s = at_s - self.clock.offset_s
         quantities = {
             label: value if isinstance(value, tuple) else (value, 0) for label, value in more.pop("quantities", {}).items()
@@ -81,7 +81,7 @@ class World:
         begin_ns = self.clock.mono_ns()
         said = Frame(
             begin_ns, begin_ns, address, mode, more.get("good", True), more.get("degraded", False),
-            dict(registers), quantities, frozenset(texts), texts,
+            dict(registers), quantities, frozenset(texts), texts, more.get("earlier"),
         )  # fmt: skip
         self.books[meter].on_frame(said)
         self.ledger.flush()

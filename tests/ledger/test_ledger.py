@@ -40,6 +40,16 @@ def test_a_start_in_the_middle_of_a_day_is_said_and_nothing_is_invented(world):
     assert world.view().meters[0].last_day is None
 
 
+def test_what_was_confirmed_by_a_later_frame_counts_from_when_it_was_said(world):
+    begin_s = midnight("2026-06-09")
+    world.frame(begin_s + 1, {})
+    world.frame(begin_s + 3, {"HCHP": 1_000_001}, earlier=((begin_s + 1) * 10**9, {"HCHP": 1_000_000}))
+    world.hours("2026-06-09T01:00", "2026-06-10T01:00", start_wh=1_001_000)
+    assert world.stretches()["yesterday"] == (24_000, False)
+    [row] = store_of(world).meters()
+    assert store_of(world).first_s(row.id) == begin_s + 1
+
+
 def test_days_of_23_and_25_hours_have_what_was_used_in_them(world):
     world.hours("2026-03-28T23:00", "2026-03-30T01:00")
     assert world.stretches()["yesterday"] == (23_000, True)
