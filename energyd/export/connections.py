@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S: Final = 10.0  # for the first request of a connection
 IDLE_TIMEOUT_S: Final = 90.0  # between two requests; aiohttp's own limit is below
 SWEEP_S: Final = 1.0
+NEWCOMER_S: Final = 0.1  # so long a first request may be on its way before its connection counts
 CONNECTIONS_MAX: Final = 256
 
 
 class ConnectionGuard:
-    """Closes connections that wait too long, and above CONNECTIONS_MAX those that have waited longest, the silent first."""
+    """Closes connections that wait too long, and above CONNECTIONS_MAX those that have waited longest, the silent first.
+
+    Who has only just come neither counts nor is cut: the request is still on its way.
+    """
 
     def __init__(self) -> None:
         self._answering: Counter[object] = Counter()
@@ -68,11 +72,12 @@ class ConnectionGuard:
     def _cut(self) -> None:
         assert self._server is not None, "BUG: cutting before watching"
         now, connections = asyncio.get_running_loop().time(), self._server.connections
-        waiting = [connection for connection in connections if not self._answering[connection]]
+        idle = [connection for connection in connections if not self._answering[connection]]
         self._answering = Counter({connection: count for connection, count in self._answering.items() if count > 0})
         self._spoke.intersection_update(connections)
-        self._waiting_since = {connection: self._waiting_since.get(connection, now) for connection in waiting}
-        surplus = len(connections) - CONNECTIONS_MAX
+        self._waiting_since = {connection: self._waiting_since.get(connection, now) for connection in idle}
+        waiting = [each for each in idle if each in self._spoke or now - self._waiting_since[each] > NEWCOMER_S]
+        surplus = len(connections) - (len(idle) - len(waiting)) - CONNECTIONS_MAX
         for position, connection in enumerate(sorted(waiting, key=lambda each: (each in self._spoke, self._waiting_since[each]))):
             limit_s = IDLE_TIMEOUT_S if connection in self._spoke else REQUEST_TIMEOUT_S
             if position < surplus or now - self._waiting_since[connection] > limit_s:

@@ -10,6 +10,7 @@ value can break a line. Lines carry no timestamps.
 
 from collections.abc import Iterable, Sequence
 from math import isfinite
+from struct import pack
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -40,13 +41,13 @@ class Rendered(NamedTuple):
     sections: tuple[tuple[Metric, bytes], ...]
     series: tuple[Series, ...] = ()
 
-    def text(self) -> bytes:
-        """The body of `text/plain; version=0.0.4`."""
-        return b"".join([part for metric, lines in self.sections for part in (text_head(metric), lines)])
+    def text(self, tail: bytes = b"") -> bytes:
+        """The body of `text/plain; version=0.0.4`, and `tail` behind it."""
+        return b"".join([*[part for metric, lines in self.sections for part in (text_head(metric), lines)], tail])
 
-    def openmetrics(self) -> bytes:
-        """The body of `application/openmetrics-text; version=1.0.0` without its final `# EOF`."""
-        return b"".join([part for metric, lines in self.sections for part in (openmetrics_head(metric), lines)])
+    def openmetrics(self, tail: bytes = b"") -> bytes:
+        """The body of `application/openmetrics-text; version=1.0.0` without its final `# EOF`, and `tail` behind it."""
+        return b"".join([*[part for metric, lines in self.sections for part in (openmetrics_head(metric), lines)], tail])
 
 
 class Renderer:
@@ -134,8 +135,10 @@ class _Block:
         return self._body
 
     def _column(self, values: Sequence[float]) -> Column:
-        """Comparing arrays costs half of comparing lists, the making of the array included."""
-        return np.array(values, np.float64 if self._metric.decimals == FLOAT else np.int64)
+        """Comparing arrays costs half of comparing lists, the making of the array included; packing floats is the fastest way."""
+        if self._metric.decimals == FLOAT:
+            return np.frombuffer(pack(f"{len(values)}d", *values), np.float64)
+        return np.fromiter(values, np.int64, len(values))
 
 
 def escape(value: str) -> str:

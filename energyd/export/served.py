@@ -106,5 +106,5 @@ class Served:
 
     def _plain(self, name: str, rendered: Rendered) -> bytes:
         if name == OPENMETRICS:
-            return rendered.openmetrics() + self._tail(name) + b"# EOF\n"
-        return rendered.text() + self._tail(name)
+            return rendered.openmetrics(self._tail(name) + b"# EOF\n")
+        return rendered.text(self._tail(name))

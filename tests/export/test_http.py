@@ -334,6 +334,27 @@ def test_connections_that_have_spoken_and_idle_are_bounded_too_and_one_that_is_a
     serve(snapshot, scenario)
 
 
+def test_who_has_just_come_is_not_cut_before_the_request_is_there(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 10)
+    monkeypatch.setattr(connections, "SWEEP_S", 0.02)
+    monkeypatch.setattr(connections, "NEWCOMER_S", 5)
+
+    async def scenario(site: Site) -> None:
+        others = [await site.raw() for _ in range(10)]
+        for reader, writer in others:
+            writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in await asyncio.wait_for(reader.readuntil(b"energyd is healthy\n"), 2)
+        newcomer, to_newcomer = await site.raw()
+        await asyncio.sleep(0.1)
+        to_newcomer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in await asyncio.wait_for(newcomer.readuntil(b"energyd is healthy\n"), 2)
+        for writer in (to_newcomer, *[writer for _, writer in others]):
+            writer.close()
+        await asyncio.gather(*[writer.wait_closed() for _, writer in others], return_exceptions=True)
+
+    serve(snapshot, scenario)
+
+
 def test_a_second_request_that_is_never_finished_is_not_waited_for_either(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
