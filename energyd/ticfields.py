@@ -167,9 +167,19 @@ PERIODS: Final = (
 )
 """What a register of the supplier counts, in whichever mode the meter speaks; `injected` is no tariff of what is drawn."""
 
+PROFESSIONAL_PERIODS: Final = ("P", "PM", "HCE", "HCH", "HH", "HCD", "HD", "JA", "HPE", "HPH", "HPD", "SCM", "HM", "DSM")
+"""The periods of the professional meters by their names (02E 2.7.3); other texts and documents write them in small letters."""
+
+PROFESSIONAL_OFF_PEAK: Final = tuple(period.lower() for period in PROFESSIONAL_PERIODS if period.startswith("HC"))
+
 PRICE_KEYS: Final = (
     *PERIODS,
+    *(period.lower() for period in PROFESSIONAL_PERIODS),
     *(field.label for field in FIELDS if field.role == REGISTER and (field.scope == SUPPLIER or field.direction == INJECTED)),
+    *(f"{start}{period}" for start in ("EAp", "EAP_s/", "EAP_i/") for period in PROFESSIONAL_PERIODS),
+    *(f"EAp{number}{grid}" for grid in ("SF", "ID") for number in range(1, 9)),
+    *(f"EApCour/{number}" for number in range(1, 9)),
+    *(f"ENERG/{place}" for place in range(1, 7)),
 )
 """What may have a price: periods, and registers whose sum counts nothing twice."""
 

@@ -11,13 +11,25 @@ calendar of a PME-PMI or of the distributor's grid of a SAPHIR is the same energ
 
 from typing import Final
 
-from energyd.ticfields import CONSUMED, COUNTER, DISTRIBUTOR, IDENTITY, INJECTED, QUANTITY, REGISTER, SUPPLIER, TEXT, TicField
+from energyd.ticfields import (
+    CONSUMED,
+    COUNTER,
+    DISTRIBUTOR,
+    IDENTITY,
+    INJECTED,
+    PROFESSIONAL_PERIODS,
+    QUANTITY,
+    REGISTER,
+    SUPPLIER,
+    TEXT,
+    TicField,
+)
 
 PROFESSIONAL: Final = "professional"
 PACKED: Final = "packed"  # a text that holds several values, see energyd.ticjaune
 INDEX: Final = "index"  # a cumulative energy as it stood when the last contract period ended: it does not move
 
-ICE_PERIODS: Final = ("P", "PM", "HCE", "HCH", "HH", "HCD", "HD", "JA", "HPE", "HPH", "HPD", "SCM", "HM", "DSM")
+ICE_PERIODS: Final = PROFESSIONAL_PERIODS
 POINTS: Final = "123456"  # the last means of power, 1 the latest
 GRID_PERIODS: Final = "12345678"
 INJECTION: Final = "/INJECTION"

@@ -11,6 +11,7 @@ from typing import Final
 
 from energyd.aggregate.snapshot import Meter, MeterLedger, Snapshot, Stretch
 from energyd.export.metric import COUNTER, FLOAT, GAUGE, INFO, INHERITED_GAUGE, NS, SUMMARY, Family, LabelValues, Metric
+from energyd.ledger.periods import is_off_peak
 
 NAME: Final = "myelectricaldata"
 SIMULATED: Final = "simulated"
@@ -107,7 +108,7 @@ def _of(stretch: Stretch) -> tuple[int | None, int, int | None]:
     """Watt-hours drawn, of those off-peak, and given back; None where the meter has no such register."""
     drawn = [energy for energy in stretch.energies if energy.direction == "consumed"]
     given = [energy.energy_wh for energy in stretch.energies if energy.direction != "consumed"]
-    off_peak = sum(energy.energy_wh for energy in drawn if energy.tariff == "hc" or energy.tariff.endswith("_hc"))
+    off_peak = sum(energy.energy_wh for energy in drawn if is_off_peak(energy.tariff))
     return sum(energy.energy_wh for energy in drawn) if drawn else None, off_peak, sum(given) if given else None
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from energyd import ticprofessional
 from energyd.aggregate.frames import Frame
 from energyd.config import Meter
 from energyd.ledger.civil import civil_s
@@ -63,7 +64,8 @@ class Keeper:
 
     def on_frame(self, frame: Frame) -> None:
         """Take a frame; what it is the reason for stands in `waiting`."""
-        if not frame.address:
+        address = frame.address or self._unnamed(frame)
+        if not address:
             return
         machine_s = self._machine_ns(frame.begin_ns) // NS_PER_S
         said = frame.quantities.get("DATE")
@@ -73,8 +75,8 @@ class Keeper:
         self._correction_s = at_s - machine_s
         if frame.good:
             self.last_frame_ns = self._machine_ns(frame.end_ns) + self._correction_s * NS_PER_S
-        if frame.address != self.address:
-            self._change(frame.address)
+        if address != self.address:
+            self._change(address)
         self._describe(frame)
         behind = self._scribe.behind
         marks = self._earlier(frame) + self._scribe.heard(Reading(at_s, frame.mode, self.active, frame.registers))
@@ -83,6 +85,14 @@ class Keeper:
         latest = self._scribe.latest
         if latest is not None and latest.read_s <= at_s:
             self.peaks.heard(at_s, frame.quantities)
+
+    def _unnamed(self, frame: Frame) -> str:
+        """A CJE, an ICE and the older PME-PMI have no address: what stands in its place is the name in the configuration.
+
+        A register is believed with its second frame, and an address would have been heard by then.
+        """
+        named = frame.mode == ticprofessional.PROFESSIONAL and frame.good and frame.registers
+        return f"{self.meter.name} (unnamed)" if named else ""
 
     def _earlier(self, frame: Frame) -> list[Mark]:
         """The marks of registers that were heard before this frame and are believed with it."""

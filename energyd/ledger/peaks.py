@@ -17,7 +17,12 @@ SAID: Final = {
     "SMAXIN": ticfields.INJECTED,
     "SMAXIN-1": ticfields.INJECTED,
 }
-HEARD: Final = {"PAPP": ticfields.CONSUMED, "SINSTS": ticfields.CONSUMED, "SINSTI": ticfields.INJECTED}
+HEARD: Final = {
+    "PAPP": ticfields.CONSUMED,
+    "SINSTS": ticfields.CONSUMED,
+    "SINSTI": ticfields.INJECTED,
+    "JAUNE": ticfields.CONSUMED,  # of a CJE: a mean of five minutes (02E 2.6.3)
+}
 RECENT_S: Final = 2 * 86400
 
 

@@ -2,8 +2,8 @@
 
 Historique: the register's own label says it (54E 6.1), and PTEC says which one counts. Standard: NTARF is the number of the EASFnn
 that counts and LTARF its name in words, which depends on the supplier's calendar (NGTF); so the name is learned while the register
-counts, and until then follows from the calendars that every supplier numbers alike (54E 6.2.3). Law: a register that nobody knows
-counts as peak energy, so that off-peak and peak always sum to all.
+counts, and until then follows from the calendars that every supplier numbers alike (54E 6.2.3). Professional meters: professional.py.
+Law: a register that nobody knows counts as peak energy, so that off-peak and peak always sum to all.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from energyd import ticfields, ticprofessional
+from energyd.ledger import professional
 
 _HISTORIQUE: Final = {
     "BASE": "base",
@@ -66,7 +67,7 @@ def contract_of(texts: Mapping[str, str]) -> str:
     for start, contract in _OPTIONS.items():
         if option.startswith(start):
             return contract
-    words = texts.get("NGTF", "").upper().split()
+    words = (texts.get("NGTF") or professional.contract_of(texts)).upper().split()
     name = " ".join(words)
     if any(word.startswith(("WEEK", "WE")) for word in words):
         return "weekend"
@@ -85,7 +86,7 @@ def active_register(texts: Mapping[str, str], quantities: Mapping[str, int]) -> 
     """The register that counts now; '' while the meter has not said it."""
     if "NTARF" in quantities:
         return f"{SUPPLIER_REGISTER}{quantities['NTARF']:02}"
-    return _PTEC.get(texts.get("PTEC", "").strip(), "")
+    return _PTEC.get(texts.get("PTEC", "").strip(), "") or professional.active_register(texts)
 
 
 def period_of_words(words: str) -> str:
@@ -117,7 +118,7 @@ def period_of(register: str, contract: str, learned: Mapping[str, str]) -> str:
     if register.startswith(SUPPLIER_REGISTER):
         names, number = _CALENDARS.get(contract, ()), int(register.removeprefix(SUPPLIER_REGISTER))
         return names[number - 1] if number <= len(names) else ""
-    return _HISTORIQUE.get(register, "")
+    return _HISTORIQUE.get(register, "") or professional.period_of(register)
 
 
 def is_supplied(register: str) -> bool:
@@ -142,4 +143,4 @@ def consumed_wh(registers: Mapping[str, int]) -> int:
 
 
 def is_off_peak(period: str) -> bool:
-    return period == "hc" or period.endswith("_hc")
+    return period == "hc" or period.endswith("_hc") or professional.is_off_peak(period)

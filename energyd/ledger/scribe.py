@@ -44,6 +44,11 @@ class Mark(NamedTuple):
     registers: dict[str, int]
 
 
+def _labels(reading: Reading) -> set[str]:
+    """What stands behind a stroke is a period: the same register of the meter counts another one after it."""
+    return {register.partition("/")[0] for register in reading.registers}
+
+
 class Scribe:
     """The marks of one meter address."""
 
@@ -68,7 +73,7 @@ class Scribe:
         if before is not None and reading.read_s < before.read_s:
             self.behind += before.read_s - reading.read_s > (REPLAY_S if self._resumed else LATE_S)
             return []
-        if before is None or before.mode != reading.mode or before.registers.keys().isdisjoint(reading.registers):
+        if before is None or before.mode != reading.mode or _labels(before).isdisjoint(_labels(reading)):
             return self._begin(reading)
         self._resumed = False
         passed = reading.read_s >= self._boundary_s

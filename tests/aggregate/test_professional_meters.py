@@ -64,6 +64,17 @@ def test_a_register_that_counts_the_period_in_force_is_one_for_each_period() -> 
     assert (line.shot().resets, line.shot().held_back) == (0, 0)
 
 
+def test_a_frame_tells_the_register_with_its_period_and_each_of_a_list() -> None:
+    line = Line()
+    frames: list[Any] = []
+    line.book.on_frame = frames.append
+    line.begin(ADS, ("PTCOUR1", b"HPE"), ("EAP_s", 9_649_000), ("PTCOUR2", b"P  "), ("EAP_s2", 77_000))
+    line.begin(("JAUNE", b"10:29:26:08:12:DP:02345:80"), ("ENERG", b"012345:067890:111111:222222"))
+
+    assert frames[1].registers == {"EAP_s/HPE": 9_649_000, "EAP_s2/P": 77_000}
+    assert frames[3].registers == {"ENERG/1": 12_345_000, "ENERG/2": 67_890_000, "ENERG/3": 111_111_000, "ENERG/4": 222_222_000}
+
+
 def test_a_count_whose_period_was_lost_is_left_out() -> None:
     line = Line().begin(ADS, ("PTCOUR1", b"HPE"), ("EAP_s", 9_649_000))
     line.frame(ADS, ("EAP_s", 4_321_000))

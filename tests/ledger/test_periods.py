@@ -101,5 +101,6 @@ def test_no_watt_hour_is_in_a_sum_twice():
 
 
 def test_every_price_key_is_a_register_that_counts_once_or_a_period():
+    periods = {*ticfields.PERIODS, *(period.lower() for period in ticfields.PROFESSIONAL_PERIODS)}
     for key in ticfields.PRICE_KEYS:
-        assert key in ticfields.PERIODS or is_supplied(key) or is_injected(key), key
+        assert key in periods or is_supplied(key) or is_injected(key), key
