@@ -25,6 +25,7 @@ from energyd.service.clock import ScaledClock
 
 TOTALS: Final = "totals.state"
 WINDOWS: Final = "windows.state"
+GROUP_WINDOWS: Final = "groupwindows.state"
 STRANGE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what restoring from other data raises
 LAYOUT: Final = 2  # of what is saved: another number when an older version could not read it
 
@@ -46,6 +47,7 @@ class Keeper:
         except STRANGE as fault:  # the file is whole, and yet not what this version writes
             self._set_aside(TOTALS, f"cannot be taken up ({type(fault).__name__}: {fault})")
             self._set_aside(WINDOWS, "belongs to it")
+            self._set_aside(GROUP_WINDOWS, "belongs to it")
             self.engine, cursors = self._new_engine(settings), {}
         self.ledger.follow(self.engine.meters)
         self.feed = Feed(Path(settings.run_dir), self.engine, cursors)
@@ -73,6 +75,9 @@ class Keeper:
             cursors = from_first_label(cursors, "usage")
         if windows.get("boot_id") == self._boot_id:
             self.engine.restore_windows(windows["windows"])
+        groups = self._load(GROUP_WINDOWS)
+        if groups.get("boot_id") == self._boot_id:
+            self.engine.restore_group_windows(groups["windows"])
         if "ledger" in saved:
             self.ledger.restore(saved["ledger"])
         return cursors
@@ -112,6 +117,7 @@ class Keeper:
         self.ledger.close()
         self.save_totals()
         self.save_windows()
+        self._save(GROUP_WINDOWS, {"windows": self.engine.group_windows_state()})  # too large for more often, on an SD card
 
     def _save(self, name: str, state: dict[str, object]) -> None:
         try:

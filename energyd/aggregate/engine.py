@@ -104,7 +104,8 @@ class Engine:
             np.append(interval.groups, interval.exited_groups),
             np.append(processes_uj, exited_uj),
             np.append(interval.cpu_ns, interval.exited_cpu_ns),
-            elapsed_ns,
+            interval.begin_ns,
+            interval.end_ns,
             bool(measuring),
         )
         self.usage.release(interval)
@@ -191,6 +192,14 @@ class Engine:
         for name, saved in state["meters"].items():
             if name in self.meters:
                 self.meters[name].windows.restore(saved)
+
+    def group_windows_state(self) -> list[Any]:
+        """Those of the groups: ten times as large as all others together."""
+        return self.groups.windows_state()
+
+    def restore_group_windows(self, state: list[Any]) -> None:
+        """Behind `restore`, and only within one boot."""
+        self.groups.restore_windows(state)
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> bool:
         """Take up where `state` was saved. After a reboot the totals go on and the baselines start anew.

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from energyd.aggregate.attribute import Int64
+from energyd.aggregate.groupwindows import GroupWindows
 from energyd.aggregate.ranking import Ranking
 from energyd.aggregate.snapshot import Group, Groups
 from energyd.groups.grouper import GroupKey
@@ -23,6 +24,7 @@ class GroupTable:
 
     def __init__(self, top: int) -> None:
         self._ranking = Ranking(top)
+        self.windows = GroupWindows(self._ranking.leaders)
         self._limit = REMEMBERED * max(top, 16)
         self._number_of: dict[GroupKey, int] = {}
         self._keys: list[GroupKey | None] = []
@@ -69,20 +71,23 @@ class GroupTable:
         ranked = sorted(zip(self._ranking.ranks(idle), idle, strict=True))
         forgotten = [number for _, number in ranked[: max(1, self._limit // 8)]]
         self._ranking.clear(forgotten)
+        self.windows.forget(forgotten)
         for number in forgotten:
             key = self.key(number)
             del self._number_of[key]
             self._keys[number] = None
             self._free.append(number)
 
-    def book(self, numbers: Int64, energy_uj: Int64, cpu_ns: Int64, elapsed_ns: int, measured: bool) -> None:
-        """Add up what consumers used, each under the number of its group; a number may come more than once."""
+    def book(self, numbers: Int64, energy_uj: Int64, cpu_ns: Int64, begin_ns: int, end_ns: int, measured: bool) -> None:
+        """Add up what consumers used in an interval, each under the number of its group; a number may come more than once."""
         energies, times = np.zeros(len(self._keys), np.int64), np.zeros(len(self._keys), np.int64)
         np.add.at(energies, numbers, energy_uj)
         np.add.at(times, numbers, cpu_ns)
         present = np.flatnonzero(np.bincount(numbers, minlength=len(self._keys)))
         self._ranking.show(np.fromiter(self._number_of.values(), np.int64, len(self._number_of)))
-        self._ranking.book(present, energies[present], times[present], elapsed_ns, measured)
+        self._ranking.book(present, energies[present], times[present], end_ns - begin_ns, measured)
+        if measured:
+            self.windows.observe(begin_ns, end_ns, energies)
 
     def names(self) -> dict[int, tuple[str, str]]:
         """(name, environment) by number."""
@@ -104,6 +109,7 @@ class GroupTable:
                     cpu_ns=int(ranking.cpu_ns[number]),
                     processes=self.processes[number],
                     memory_bytes=memory_bytes.get(number),
+                    windows=self.windows.of(number),
                 )
             )
         return Groups(
@@ -128,6 +134,15 @@ class GroupTable:
             "processes": self.processes,
             "ranking": self._ranking.state(len(self._keys)),
         }
+
+    def windows_state(self) -> list[Any]:
+        """[key of a group, its windows] of all that have any: apart from the rest, because they are large."""
+        return [[list(self.key(number)), saved] for number, saved in self.windows.state().items()]
+
+    def restore_windows(self, state: list[Any]) -> None:
+        """Behind `restore`, within one boot only."""
+        saved = {self._number_of.get(GroupKey(*key)): windows for key, windows in state}
+        self.windows.restore({number: windows for number, windows in saved.items() if number is not None})
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
         """Groups outlive a reboot: a container or unit of the same name goes on where it was; only its members are others."""

@@ -8,6 +8,7 @@ booked, from the samples alone: a replay decides alike.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -71,6 +72,16 @@ class Ranking:
             candidates = candidates[np.argpartition(weighed[candidates], -self._top)[-self._top :]] if self._top else candidates[:0]
         self.shown = np.zeros(len(self._rank), bool)
         self.shown[candidates] = True
+
+    def leaders(self, count: int, incumbents: Iterable[int], bonus: float) -> list[int]:
+        """The slots that have used most lately, at most `count`; the rank of the incumbents counts `bonus` times."""
+        weighed = self._rank.copy()
+        weighed[list(incumbents)] *= bonus
+        candidates = np.flatnonzero(weighed > 0)
+        if len(candidates) > count:
+            candidates = candidates[np.argpartition(weighed[candidates], -count)[-count:]]
+        leading: list[int] = candidates.tolist()
+        return leading
 
     def hidden(self) -> tuple[int, int]:
         """(energy_uj, cpu_ns) of those that are out of view, counted while they were in view."""

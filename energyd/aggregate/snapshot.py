@@ -85,6 +85,7 @@ class Group(NamedTuple):
     cpu_ns: int
     processes: int
     memory_bytes: int | None  # of its control groups; None = it has none that tells
+    windows: tuple[Window, ...] = ()  # of its power, if it is one of those that use most
 
 
 class Groups(NamedTuple):

@@ -32,6 +32,7 @@ class PowerWindows:
         self._bins = np.zeros(_LONGEST_S, np.uint16)  # by second modulo a day
         self._histograms = {name: np.zeros(_BINS, np.int32) for name in WINDOWS_S}
         self._next_s: int | None = None  # the second that comes next
+        self._shown: tuple[Window, ...] | None = None  # of the last second, for all who ask within one
 
     def add(self, second: int, power_w: float) -> None:
         """The mean power within [second, second + 1) s. Seconds left out count as not measured, earlier ones not at all."""
@@ -39,6 +40,7 @@ class PowerWindows:
             self._next_s = second
         if second < self._next_s:
             return
+        self._shown = None
         if second - self._next_s >= _LONGEST_S:
             self._bins[:] = _MISSING
             for histogram in self._histograms.values():
@@ -59,7 +61,9 @@ class PowerWindows:
 
     def windows(self) -> tuple[Window, ...]:
         """Every window in which anything was measured, up to the last second that was added."""
-        return tuple(window for window in map(self._window, WINDOWS_S) if window is not None)
+        if self._shown is None:
+            self._shown = tuple(window for window in map(self._window, WINDOWS_S) if window is not None)
+        return self._shown
 
     def _window(self, name: str) -> Window | None:
         counts = self._histograms[name][1:]
@@ -82,7 +86,7 @@ class PowerWindows:
 
     def restore(self, state: dict[str, Any]) -> None:
         self._bins = np.frombuffer(zlib.decompress(state["bins"]), np.uint16).copy()
-        self._next_s = state["next_s"]
+        self._next_s, self._shown = state["next_s"], None
         if self._next_s is None:
             return
         for name, length_s in WINDOWS_S.items():

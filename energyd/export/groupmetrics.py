@@ -5,15 +5,18 @@ energyd_group_gone_energy_joules_total and energyd_ungrouped_energy_joules_total
 energy of the zones their sum is the host's.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from energyd.aggregate.snapshot import Process, Snapshot
+from energyd.aggregate.snapshot import Group, Process, Snapshot
+from energyd.export import windows
 from energyd.export.metric import FLOAT, INFO, NS, UJ, Family, LabelValues, Metric, counter, gauge
 
 _GROUP: Final = ("group", "kind", "runtime", "environment")
 _GROUPS: Final = "usage.max_groups + 1"
 _OTHER: Final = ("other", "", "", "")
+_LEADING: Final = 10
 
 GROUP_ENERGY = counter(
     "energyd_group_energy_joules_total",
@@ -37,6 +40,37 @@ GROUP_MEMORY = gauge(
     "usage.max_groups",
 )
 GROUP_PROCESSES = gauge("energyd_group_processes", "", "Processes alive in a group.", _GROUP, "usage.max_groups")
+GROUP_WINDOW_QUANTILE = gauge(
+    "energyd_group_window_power_quantile_watts",
+    "watts",
+    "Power that a group did not exceed in this fraction of the seconds of a sliding window; of the ten groups that use most.",
+    (*_GROUP, "window", "fraction", "source"),
+    f"{20 * _LEADING}",
+    FLOAT,
+)
+GROUP_WINDOW_MEAN = gauge(
+    "energyd_group_window_power_mean_watts",
+    "watts",
+    "Mean power of the same groups over the window.",
+    (*_GROUP, "window", "source"),
+    f"{5 * _LEADING}",
+    FLOAT,
+)
+GROUP_WINDOW_MAX = gauge(
+    "energyd_group_window_power_max_watts",
+    "watts",
+    "Highest power of the same groups in a second of the window.",
+    (*_GROUP, "window", "source"),
+    f"{5 * _LEADING}",
+    FLOAT,
+)
+GROUP_WINDOW_MEASURED = gauge(
+    "energyd_group_window_measured_seconds",
+    "seconds",
+    "How much of the window has been measured since the group is one of the ten.",
+    (*_GROUP, "window"),
+    f"{5 * _LEADING}",
+)
 GROUP_GONE_ENERGY = counter(
     "energyd_group_gone_energy_joules_total",
     "joules",
@@ -115,8 +149,23 @@ def families(snapshot: Snapshot) -> dict[str, Family]:
             Family(GROUP_GONE_ENERGY, [(source,)], [groups.gone_energy_uj]),
             Family(GROUP_HIDDEN_ENERGY, [(source,)], [groups.hidden_energy_uj]),
             Family(UNGROUPED_ENERGY, [(source,)], [groups.ungrouped_energy_uj]),
+            *_windows(visible, source),
         ]
     return {family.metric.name: family for family in found if family.labels}
+
+
+def _windows(visible: tuple[Group, ...], source: str) -> Iterator[Family]:
+    rows: dict[Metric, tuple[list[LabelValues], list[float]]] = {}
+    for group in visible:
+        names = group.group, group.kind, group.runtime, group.environment
+        for window in group.windows:
+            measured = GROUP_WINDOW_MEASURED, (*names, window.name), window.seconds
+            found = windows.rows(window, GROUP_WINDOW_QUANTILE, GROUP_WINDOW_MEAN, GROUP_WINDOW_MAX, names, source)
+            for metric, labels, value in (measured, *found):
+                columns = rows.setdefault(metric, ([], []))
+                columns[0].append(labels)
+                columns[1].append(value)
+    return (Family(metric, *columns) for metric, columns in rows.items())
 
 
 @lru_cache(maxsize=4)  # the very same list as long as the same groups are visible: the renderer sees it at once

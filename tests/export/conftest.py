@@ -54,6 +54,7 @@ def make_snapshot() -> Snapshot:
     )
     old = Meter("shed", "simulated", "", "", False, 0, (), (), ())
     tic = (("bytes", 123456), ("groups_ok", 4000), ("groups_bad_checksum", 3), ("frames", 99), ("reopenings", 1))
+    group_windows = (Window("5m", 299, ((0.5, 2.25), (0.99, 4.5)), 2.5, 4.75),)
     return Snapshot(
         mono_ns=1_000_000_000_000,
         real_ns=1_795_162_354_123_456_789,
@@ -70,7 +71,7 @@ def make_snapshot() -> Snapshot:
         ),
         groups=Groups(
             (
-                Group("docker", 'quo"te', "container", "docker", 1_000_007, 2.5, 3_000_000_001, 4, 5_368_709_120),
+                Group("docker", 'quo"te', "container", "docker", 1_000_007, 2.5, 3_000_000_001, 4, 5_368_709_120, group_windows),
                 Group("systemd", "ssh.service", "unit", "systemd", 0, 0.0, 0, 1, None),
             ),
             *(7_000_009, 0.25, 11, 13, 17, 19, 23, 40),

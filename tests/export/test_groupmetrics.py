@@ -60,3 +60,12 @@ def test_the_same_groups_have_the_very_same_labels_so_that_rendering_them_is_che
     name = "energyd_group_energy_joules_total"
     first, second = ({family.metric.name: family for family in collect.collect(snapshot, "1")}[name].labels for _ in range(2))
     assert first is second
+
+
+def test_the_windows_of_the_leading_groups_are_told_with_the_labels_of_the_group(snapshot: Snapshot) -> None:
+    told = families(snapshot)
+    names = ('quo"te', "container", "docker", "docker", "5m")
+    assert told["energyd_group_window_power_quantile_watts"] == {(*names, "0.5", "rapl"): 2.25, (*names, "0.99", "rapl"): 4.5}
+    assert told["energyd_group_window_power_mean_watts"] == {(*names, "rapl"): 2.5}
+    assert told["energyd_group_window_power_max_watts"] == {(*names, "rapl"): 4.75}
+    assert told["energyd_group_window_measured_seconds"] == {names: 299}
