@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from energyd import config as configuration
-from energyd import configfile, places, run, rundir, systemd
+from energyd import configfile, places, run, rundir, unitstates
 from energyd.errors import EXIT_OK, ConfigError, EnvironmentFault
 
 ANSWER_S: Final = 10.0
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     run_dir = places.running(arguments.config, arguments.set, os.environ, os.getuid())
     saved = rundir.read_json(rundir.invocation_file(run_dir))
     if saved is None:
-        systemd.systemctl(["reload", "energyd.service"])
+        unitstates.systemctl(["reload", "energyd.service"])
         return EXIT_OK
     pairs = tuple((key, text) for key, text in saved["settings"])
     invocation = run.Invocation(saved["config"], pairs, saved["simulate"], saved["truth_dir"], saved["environment"])

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from energyd import __version__, rundir
+from energyd import __version__
 from energyd.config import Config
 from energyd.export import efficiencymetrics, ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
 from energyd.export.access import Access
@@ -22,6 +22,7 @@ from energyd.export.server import Server, start
 from energyd.export.webfiles import WebFiles
 from energyd.keeper import Keeper
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.supervisorreport import SupervisorReport
 
 
 class Outlets(NamedTuple):
@@ -65,5 +66,5 @@ def _served(keeper: Keeper, settings: Config, selection: Selection, http: HttpMe
 
 def _self_metrics(keeper: Keeper, settings: Config) -> SelfMetrics:
     ticks_per_s, page_bytes = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    report = Path(rundir.workers_file(settings.run_dir))
+    report = SupervisorReport(settings.run_dir, CLOCK)
     return SelfMetrics(report, partial(keeper.feed.rings, 0), os.getpid(), CLOCK, ticks_per_s=ticks_per_s, page_bytes=page_bytes)

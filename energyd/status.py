@@ -1,8 +1,9 @@
 """`energyd status`: each process, how fresh its ring is, how fast it writes, what it last complained about.
 
-It reads what lies in the run directory and asks nobody: workers.json of the supervisor's plugin where there is one, the headers
-and labels of the rings; only overruns come from the aggregator's /metrics, if it answers us. So it works with supervisord, with
-systemd units and after a crash. Law: exit code 0 when everything is fresh, 1 when something is not, and then the line says why.
+It reads what lies in the run directory: workers.json of the supervisor's plugin where there is one, the headers and labels of the
+rings. PID 1 is asked about its units where they run us, and overruns come from the aggregator's /metrics, if it answers us. So it
+works with supervisord, with systemd units and after a crash. Law: exit code 0 when everything is fresh, 1 when something is not,
+and then the line says why.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from energyd import address, configfile, places, programs, rundir
+from energyd import address, configfile, places, programs, rundir, unitstates
 from energyd import config as configuration
 from energyd.ring import labels, layout
 from energyd.units import NS_PER_S
@@ -117,8 +118,8 @@ def _alive(pid: int) -> bool:
 def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, overruns: int | None, answers: str) -> Row:
     """The row of one process.
 
-    `report`: its entry in workers.json, None without a supervisor; `ring`: None for a process that has none;
-    `answers`: what is wrong with the aggregator's web server, '' for every other process and when it answers.
+    `report`: its entry in workers.json or what PID 1 says of its unit, None when neither tells; `ring`: None for a process that has
+    none; `answers`: what is wrong with the aggregator's web server, '' for every other process and when it answers.
     """
     state = str(report["state"]) if report else "-"
     seen = ring if isinstance(ring, Ring) else None
@@ -129,8 +130,10 @@ def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, 
         advice = f"ended with {report['last_exit']}{why}; correct the configuration, then `energyd reload`"
     elif report and state == "BACKOFF":
         advice = f"{report['last_exit']}{why}; it is started again"
+    elif report and state == "MASKED":
+        advice = f"its unit is masked; `sudo systemctl unmask {unitstates.unit_of(name)}`, then `energyd reload`"
     elif report and state not in ("RUNNING", "STARTING"):
-        advice = f"is {state.lower()}; `energyd reload` starts it"
+        advice = f"is {state.lower()}{why}; `energyd reload` starts it"
     elif isinstance(ring, str):
         advice = f"{ring}; its log says why"
     elif seen and not seen.writer_alive:
@@ -173,7 +176,8 @@ def collect(
     wanted = programs.programs(config)
     with_ring = [program.name for program in wanted if program.priority == programs.READER]
     rings = read_rings(config.run_dir, with_ring, mono_ns, sleep)
-    reports = (rundir.read_json(rundir.workers_file(config.run_dir)) or {}).get("programs", {})
+    told = rundir.read_json(rundir.workers_file(config.run_dir)) or unitstates.report(config.run_dir) or {}
+    reports = told.get("programs", {})
     overruns, silence = ask_aggregator(address.request(config)) if config.metrics.enabled else ({}, "")
     return [
         judge(

@@ -16,30 +16,26 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from energyd import configfile, programs, rundir
+from energyd import configfile, programs, rundir, unitstates
 from energyd.config import Config
 from energyd.errors import EXIT_OK, ConfigError, EnergydError, EnvironmentFault
 from energyd.ring import layout
 from energyd.service.files import write_atomically
 from energyd.units import NS_PER_S
+from energyd.unitstates import UNITS_FILE, Systemctl, systemctl, unit_of
 
-UNITS_FILE: Final = "units.json"
 UNIT: Final = re.compile(r"energyd-(?:rapl|usage|aggregator|tic@[a-z0-9_-]{1,32})\.service", re.ASCII)
 """The only units that `sync` touches, whatever units.json says: the user who writes that file is not the one who obeys it."""
 METER_UNITS: Final = "energyd-tic@*.service"
 PROPERTIES: Final = ("Id", "LoadState", "ActiveState", "ExecMainStartTimestampMonotonic")
 UP: Final = ("active", "activating", "reloading")
-ANSWER_S: Final = 20
 _NS_PER_US: Final = NS_PER_S // 1_000_000
-
-Systemctl = Callable[[Sequence[str]], str]
 
 
 class State(NamedTuple):
@@ -57,12 +53,6 @@ class Plan(NamedTuple):
     forget: tuple[str, ...] = ()  # failed, and no longer wanted
     restart: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
-
-
-def unit_of(program: str) -> str:
-    """The unit that runs a program of `energyd.programs`."""
-    meter = program.removeprefix("tic-")
-    return f"energyd-tic@{meter}.service" if meter != program else f"energyd-{program}.service"
 
 
 def parts(config: Config, before: Mapping[str, Any], mono_ns: int) -> dict[str, Any]:
@@ -94,27 +84,13 @@ def plan(wanted: Mapping[str, int], states: Mapping[str, State]) -> Plan:
     return Plan(tuple(stop), tuple(forget), tuple(restart), tuple(start))
 
 
-def states(shown: str) -> dict[str, State]:
+def states(answer: str) -> dict[str, State]:
     """The answer of `systemctl show` about several units."""
     result = {}
-    for block in shown.strip().split("\n\n"):
-        values = dict(line.partition("=")[::2] for line in block.splitlines())
-        if values:
-            started_us = values["ExecMainStartTimestampMonotonic"]
-            result[values["Id"]] = State(values["LoadState"], values["ActiveState"], int(started_us or 0) * _NS_PER_US)
+    for block in unitstates.shown(answer):
+        started_us = int(block["ExecMainStartTimestampMonotonic"] or 0)
+        result[block["Id"]] = State(block["LoadState"], block["ActiveState"], started_us * _NS_PER_US)
     return result
-
-
-def systemctl(arguments: Sequence[str]) -> str:
-    """Its output; EnvironmentFault when it fails."""
-    command = ("systemctl", *arguments)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentFault(f"{' '.join(command)}: {error}; is systemd running here?") from error
-    if done.returncode:
-        raise EnvironmentFault(f"{' '.join(command)}: {done.stderr.strip()}; `systemctl status energyd` tells more")
-    return done.stdout
 
 
 def write(config_path: str | None, environ: Mapping[str, str], mono_ns: Callable[[], int]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from energyd import address, rundir, status
+from energyd import address, rundir, status, unitstates
 from energyd.config import Config
 from energyd.doctor.check import Check, failure, ok, warning
 
@@ -20,9 +20,9 @@ COMPATIBILITY: Final = ("linky_", "myelectricaldata_", "scaph_")
 
 
 def aggregator_pid(config: Config) -> int | None:
-    """The process that ought to hold our port; None without a supervisor that tells."""
-    report = (rundir.read_json(rundir.workers_file(config.run_dir)) or {}).get("programs", {}).get(status.AGGREGATOR, {})
-    return report.get("pid") or None
+    """The process that ought to hold our port; None when neither a supervisor nor PID 1 tells."""
+    told = rundir.read_json(rundir.workers_file(config.run_dir)) or unitstates.report(config.run_dir) or {}
+    return told.get("programs", {}).get(status.AGGREGATOR, {}).get("pid") or None
 
 
 def readers(config: Config) -> Iterator[Check]:

@@ -1,14 +1,13 @@
-"""What energyd itself costs: each of its processes, whether it lives, how often it was started again, its CPU time and its memory.
+"""What energyd itself costs: each of its processes, its state, how often it was started again, its CPU time and its memory.
 
-Who they are is told by the supervisor's report (workers.json) where there is a supervisor, else by the writers of the rings; what
-they use by /proc/PID/stat (proc(5)), fields 14, 15 and 24. That is the /proc of our own PID namespace, never the `procfs_root` of
-the configuration, which may be the host's.
+Who they are is told by the supervisor's report (workers.json, or what PID 1 says of the units), where nobody reports by the writers
+of the rings; what they use by /proc/PID/stat (proc(5)), fields 14, 15 and 24. That is the /proc of our own PID namespace, never the
+`procfs_root` of the configuration, which may be the host's.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from energyd.aggregate.snapshot import Ring
 from energyd.export.metric import NS, Family, Metric, counter, gauge
@@ -22,6 +21,13 @@ _DEAD: Final = "ZX"
 
 _WORKERS: Final = "readers + 4"
 WORKER_UP = gauge("energyd_worker_up", "", "1 while the process lives.", ("worker",), _WORKERS)
+WORKER_STATE = gauge(
+    "energyd_worker_state",
+    "",
+    "1 for the state that the process is in by its supervisor's word, 0 for the others.",
+    ("worker", "state"),
+    f"5 x ({_WORKERS})",
+)
 WORKER_RESTARTS = counter(
     "energyd_worker_restarts_total",
     "",
@@ -43,12 +49,20 @@ WORKER_MEMORY = gauge(
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 
+STATES: Final = ("running", "starting", "backoff", "stopped", "failed")
+_STATE_OF: Final = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "backoff"} | dict.fromkeys(
+    ("STOPPED", "STOPPING", "MASKED"), "stopped"
+)
+"""Of supervisord's words; what is not here has failed: EXITED, FATAL, UNKNOWN."""
+
+
 class Worker(NamedTuple):
-    """`pid` 0: it has none now. `restarts` None: nobody has told."""
+    """`pid` 0: it has none now. `restarts` None, `state` '': nobody has told."""
 
     name: str
     pid: int
     restarts: int | None = None
+    state: str = ""
 
 
 class Usage(NamedTuple):
@@ -57,11 +71,12 @@ class Usage(NamedTuple):
 
 
 class SelfMetrics:
-    """`rings` tells the rings as they are now; `own_pid` is the aggregator's; sizes and ticks are those of sysconf(3)."""
+    """`report` tells what the supervisor says, None without one; `rings` tells the rings as they are now; `own_pid` is the
+    aggregator's; sizes and ticks are those of sysconf(3)."""
 
     def __init__(
         self,
-        report: Path,
+        report: Callable[[], Mapping[str, Any] | None],
         rings: Callable[[], Sequence[Ring]],
         own_pid: int,
         clock: Clock,
@@ -94,8 +109,11 @@ class SelfMetrics:
         living = [((worker.name,), usage) for worker in workers if (usage := self._usage(worker.pid)) is not None]
         alive = {name for name, _ in living}
         labels = [name for name, _ in living]
+        told = {worker.name: worker.state for worker in workers if worker.state}
+        states = [(name, state) for name in told for state in STATES]
         return [
             Family(WORKER_UP, names, [int(name in alive) for name in names]),
+            Family(WORKER_STATE, states, [int(told[name] == state) for name, state in states]),
             Family(WORKER_RESTARTS, names, [self._restarts(worker) for worker in workers]),
             Family(WORKER_CPU, labels, [usage.cpu_ns for _, usage in living]),
             Family(WORKER_MEMORY, labels, [usage.resident_bytes for _, usage in living]),
@@ -106,11 +124,13 @@ class SelfMetrics:
         found = {ring.name: Worker(ring.name, ring.writer_pid) for ring in self._rings()}
         found[AGGREGATOR] = Worker(AGGREGATOR, self._own_pid)
         try:
-            report = json.loads(self._report.read_text(encoding="utf-8"))
-            for name, program in report["programs"].items():
-                found[name] = Worker(name, int(program["pid"] or 0), int(program["restarts"]))
-            found[SUPERVISOR] = Worker(SUPERVISOR, int(report["supervisor_pid"]), 0)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no supervisor of ours, or one of another version
+            report = self._report() or {}
+            for name, program in report.get("programs", {}).items():
+                state = _STATE_OF.get(program["state"], "failed")
+                found[name] = Worker(name, int(program["pid"] or 0), int(program["restarts"]), state)
+            if "supervisor_pid" in report:
+                found[SUPERVISOR] = Worker(SUPERVISOR, int(report["supervisor_pid"]), 0, "running")
+        except (ValueError, KeyError, TypeError, AttributeError):  # a supervisor of another version
             pass
         return [found[name] for name in sorted(found)]
 

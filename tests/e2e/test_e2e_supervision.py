@@ -89,6 +89,15 @@ def test_status_tells_every_process_with_its_ring(running):
         assert rows[name]["overruns"] == 0
 
 
+def test_metrics_tell_the_state_and_the_restarts_of_every_process(running):
+    """Each has been killed once by the tests above."""
+    series = running.metrics()
+    for name, program in running.programs().items():
+        assert series[f'energyd_worker_up{{worker="{name}"}}'] == 1
+        assert series[f'energyd_worker_state{{worker="{name}",state="running"}}'] == 1
+        assert series[f'energyd_worker_restarts_total{{worker="{name}"}}'] == program["restarts"] >= 1
+
+
 @pytest.mark.parametrize(("ring", "field"), [("rapl", "energy_uj"), ("usage", "cpu_ns"), ("tic-house", "value")])
 def test_dump_shows_what_is_in_a_ring_that_is_being_written(running, ring, field):
     samples = [json.loads(line) for line in running.energyd("dump", ring, "--json", "--last", "200").stdout.splitlines()]

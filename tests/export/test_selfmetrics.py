@@ -1,6 +1,5 @@
 """energyd tells what it costs itself: of each of its processes, under any supervisor."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,12 @@ def stat(pid: int, state: str = "S", utime: int = 0, stime: int = 0, pages: int 
 
 class World:
     def __init__(self, root: Path, clock: Any) -> None:
-        self.root, self.report = root / "proc", root / "workers.json"
+        self.root = root / "proc"
+        self.report: Any = None
         self.rings: list[Ring] = []
-        self.own = SelfMetrics(self.report, lambda: self.rings, 10, clock, ticks_per_s=HZ, page_bytes=PAGE, procfs=self.root)
+        self.own = SelfMetrics(
+            lambda: self.report, lambda: self.rings, 10, clock, ticks_per_s=HZ, page_bytes=PAGE, procfs=self.root
+        )
 
     def process(self, pid: int, **fields: Any) -> None:
         place = self.root / str(pid)
@@ -32,7 +34,7 @@ class World:
 
     def tell(self, supervisor_pid: int, **programs: tuple[int, int]) -> None:
         told = {name: {"state": "RUNNING", "pid": pid, "restarts": restarts} for name, (pid, restarts) in programs.items()}
-        self.report.write_text(json.dumps({"supervisor_pid": supervisor_pid, "programs": told}))
+        self.report = {"supervisor_pid": supervisor_pid, "programs": told}
 
     def values(self, name: str) -> dict[str, float]:
         [family] = [family for family in self.own.families() if family.metric.name == name]
@@ -61,6 +63,27 @@ def test_with_a_supervisor_its_report_says_who_there_is_and_how_often_it_was_sta
     assert world.values("energyd_worker_resident_memory_bytes")["aggregator"] == 1000 * PAGE
 
 
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("RUNNING", "running"),
+        ("STARTING", "starting"),
+        ("BACKOFF", "backoff"),
+        ("STOPPED", "stopped"),
+        ("STOPPING", "stopped"),
+        ("MASKED", "stopped"),
+        ("EXITED", "failed"),
+        ("FATAL", "failed"),
+        ("UNKNOWN", "failed"),
+    ],
+)
+def test_each_process_is_in_one_state(world: World, word: str, state: str) -> None:
+    world.report = {"programs": {"rapl": {"state": word, "pid": 0, "restarts": 0}}}
+    [family] = [family for family in world.own.families() if family.metric.name == "energyd_worker_state"]
+    assert {labels for labels, value in zip(family.labels, family.values, strict=True) if value} == {("rapl", state)}
+    assert len(family.labels) == 5
+
+
 def test_without_a_supervisor_the_writers_of_the_rings_are_watched(world: World, clock: Any) -> None:
     world.rings = [ring("tic-house", 20), ring("rapl", 21), ring("usage", 0)]
     for pid in (10, 20, 21):
@@ -77,10 +100,11 @@ def test_without_a_supervisor_the_writers_of_the_rings_are_watched(world: World,
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"programs": {"rapl": {}}}', '{"programs": []}', '{"programs": {"x": null}}']
+    "report",
+    [None, {}, {"programs": {"rapl": {}}}, {"programs": []}, {"programs": {"x": None}}, {"programs": {"x": {"state": []}}}],
 )
-def test_a_report_that_makes_no_sense_is_none(world: World, text: str) -> None:
-    world.report.write_text(text)
+def test_a_report_that_makes_no_sense_is_none(world: World, report: Any) -> None:
+    world.report = report
     world.rings = [ring("rapl", 21)]
     assert [worker for worker in world.own.workers() if worker.restarts is not None] == []
     assert Worker("rapl", 21) in world.own.workers()
@@ -105,7 +129,7 @@ def test_it_is_read_at_most_once_a_second(world: World, clock: Any) -> None:
 
 def test_the_kernels_own_file_is_understood(clock: Any, tmp_path: Path) -> None:
     ticks, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
-    own = SelfMetrics(tmp_path / "none", list, os.getpid(), clock, ticks_per_s=ticks, page_bytes=page)
+    own = SelfMetrics(lambda: None, list, os.getpid(), clock, ticks_per_s=ticks, page_bytes=page)
     values = {family.metric.name: family.values for family in own.families()}
     assert values["energyd_worker_up"] == [1]
     assert 0 < values["energyd_worker_cpu_seconds_total"][0] < 3600 * 10**9

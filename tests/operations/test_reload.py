@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from energyd import reload, run, systemd
+from energyd import reload, run, unitstates
 from energyd.cli import main
 from energyd.config import from_json
 
@@ -118,7 +118,7 @@ def test_a_supervisor_that_is_gone_is_one_line(running, run_dir, monkeypatch, ca
 def test_units_of_systemd_are_reloaded_by_systemd(run_dir, monkeypatch):
     (run_dir / "config.json").write_text(json.dumps({}))
     asked = []
-    monkeypatch.setattr(systemd, "systemctl", asked.append)
+    monkeypatch.setattr(unitstates, "systemctl", asked.append)
 
     assert main(["reload", "--set", f"run_dir={run_dir}"]) == 0
     assert asked == [["reload", "energyd.service"]]

@@ -6,10 +6,11 @@ import signal
 
 import pytest
 
-from energyd import systemd
+from energyd import systemd, unitstates
 from energyd.config import Config, Meter, Usage
 from energyd.errors import ConfigError, EnvironmentFault
-from energyd.systemd import Plan, State, parts, plan, states, sync, unit_of, wake, write
+from energyd.systemd import Plan, State, parts, plan, states, sync, wake, write
+from energyd.unitstates import unit_of
 
 UP = State("loaded", "active", 100_000)
 DOWN = State("loaded", "inactive", 0)
@@ -183,7 +184,7 @@ def test_a_plugged_adapter_wakes_living_readers_only(run_dir):
 def test_where_no_systemd_runs_the_command_says_so(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(EnvironmentFault, match="is systemd running here"):
-        systemd.systemctl(["reload", "energyd.service"])
+        unitstates.systemctl(["reload", "energyd.service"])
 
 
 def test_faults_carry_the_journals_priority_mark(monkeypatch, capsys, tmp_path):

@@ -187,6 +187,27 @@ def test_a_killed_process_is_back_and_the_others_do_not_notice(system, unit):
     assert {name: pid for name, pid in after.items() if name != unit} == {name: pid for name, pid in before.items() if name != unit}
 
 
+def test_status_and_metrics_tell_states_and_restarts_of_the_units(system):
+    """Each has just been killed once; PID 1 is asked again every 15 s."""
+    restarts = {unit: int(system.say(f"systemctl show --value --property NRestarts {unit}")) for unit in UNITS}
+    assert min(restarts.values()) >= 1
+    rows = {row["name"]: row for row in json.loads(system.say("energyd status --json"))["processes"]}
+    for unit, pid in pids(system).items():
+        row = rows[unit.removeprefix("energyd-").replace("@", "-")]
+        assert (row["state"], row["pid"], row["restarts"]) == ("RUNNING", pid, restarts[unit])
+
+    time.sleep(16)
+    metrics(system)
+    time.sleep(1)
+    series = metrics(system)
+    for name, row in rows.items():
+        assert series[f'energyd_worker_up{{worker="{name}"}}'] == 1
+        assert series[f'energyd_worker_state{{worker="{name}",state="running"}}'] == 1
+        assert series[f'energyd_worker_restarts_total{{worker="{name}"}}'] == row["restarts"]
+        assert series[f'energyd_worker_cpu_seconds_total{{worker="{name}"}}'] > 0
+        assert series[f'energyd_worker_resident_memory_bytes{{worker="{name}"}}'] > 5e6
+
+
 def test_a_reader_that_hangs_is_replaced_by_the_watchdog(system):
     before = pids(system)["energyd-usage"]
     system.run(f"kill -STOP {before}")
