@@ -1,4 +1,4 @@
-"""`energyd status`: each process, how fresh its ring is, how fast it writes, what it last complained about.
+"""`energyd status`: each process, how fresh its ring is, how fast it writes, what is wrong with it and since when.
 
 It reads what lies in the run directory: workers.json of the supervisor's plugin where there is one, the headers and labels of the
 rings. PID 1 is asked about its units where they run us, and overruns come from the aggregator's /metrics, if it answers us. So it
@@ -34,13 +34,17 @@ OVERRUNS: Final = re.compile(rb'^energyd_ring_overruns_total\{(?:[^}]*,)?ring="(
 
 
 class Ring(NamedTuple):
-    """What the header and the labels of a ring say. `samples_per_s` is measured between two looks."""
+    """What the header and the labels of a ring say. `samples_per_s` is measured between two looks.
+
+    `last_error` is what is wrong now, '' = nothing; a fault that is cured is told by the log alone.
+    """
 
     writer_pid: int
     writer_alive: bool
     heartbeat_age_s: float
     samples_per_s: float
     last_error: str
+    error_age_s: float = 0.0
 
 
 class Row(NamedTuple):
@@ -54,6 +58,7 @@ class Row(NamedTuple):
     samples_per_s: float | None
     overruns: int | None
     last_error: str
+    error_age_s: float | None
     advice: str
 
 
@@ -73,9 +78,9 @@ def read_rings(
             continue
         same = isinstance(before, layout.Header) and before.identity == after.identity
         written = after.head - before.head if same and isinstance(before, layout.Header) else after.head
-        age_s = max(0, mono_ns() - after.heartbeat_ns) / NS_PER_S
-        error = _last_error(run_dir, name, after)
-        result[name] = Ring(after.writer_pid, _alive(after.writer_pid), age_s, written / elapsed_s, error)
+        age_s, error_age_s = (max(0, mono_ns() - then_ns) / NS_PER_S for then_ns in (after.heartbeat_ns, after.fault_since_ns))
+        error = _fault(run_dir, name, after) if after.fault else ""
+        result[name] = Ring(after.writer_pid, _alive(after.writer_pid), age_s, written / elapsed_s, error, error_age_s)
     return result
 
 
@@ -91,7 +96,8 @@ def _header(run_dir: str, name: str) -> layout.Header | str:
         return str(error)
 
 
-def _last_error(run_dir: str, name: str, header: layout.Header) -> str:
+def _fault(run_dir: str, name: str, header: layout.Header) -> str:
+    """The text of what is wrong."""
     try:
         stream = labels.LabelsReader(layout.labels_path(Path(run_dir), name), header.identity, 0)
     except (OSError, ValueError):  # being replaced at this moment
@@ -102,7 +108,7 @@ def _last_error(run_dir: str, name: str, header: layout.Header) -> str:
         return f"damaged labels: {error}"
     finally:
         stream.close()
-    return next((str(entry["error"]) for _, entry in reversed(entries) if "error" in entry), "")
+    return next((str(entry["error"]) for number, entry in entries if number == header.fault and "error" in entry), "")
 
 
 def _alive(pid: int) -> bool:
@@ -151,6 +157,7 @@ def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, 
         round(seen.samples_per_s, 1) if seen else None,
         overruns,
         seen.last_error if seen else "",
+        round(seen.error_age_s, 1) if seen and seen.last_error else None,
         advice,
     )
 
@@ -193,14 +200,15 @@ def collect(
 
 def table(rows: Sequence[Row]) -> str:
     """The rows in columns, and below them what is to be done."""
-    head = ("process", "state", "pid", "restarts", "heartbeat", "samples/s", "overruns", "last error")
+    head = ("process", "state", "pid", "restarts", "heartbeat", "samples/s", "overruns", "fault")
     lines: list[tuple[str, ...]] = [head]
     for row in rows:
         age = "-" if row.heartbeat_age_s is None else f"{row.heartbeat_age_s:.1f} s"
         rate = "-" if row.samples_per_s is None else f"{row.samples_per_s:.1f}"
         numbers = ["-" if value is None else str(value) for value in (row.pid, row.restarts)]
         overruns = "-" if row.overruns is None else str(row.overruns)
-        lines.append((row.name, row.state.lower(), *numbers, age, rate, overruns, row.last_error or "-"))
+        wrong = "-" if row.error_age_s is None else f"for {row.error_age_s:.0f} s: {row.last_error}"
+        lines.append((row.name, row.state.lower(), *numbers, age, rate, overruns, wrong))
     widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
     text = ["  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines]
     text += [f"{row.name}: {row.advice}" for row in rows if row.advice]

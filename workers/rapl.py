@@ -34,7 +34,7 @@ class RaplReader:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.logger = log.setup("energyd.rapl", config.log.level, config.log.format)
-        self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report)
+        self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report, CLOCK.mono_ns)
         self.sensor = sensor_of(config, CLOCK.mono_ns)
         self.sweeps = self.missed_ticks = self.read_errors = self.appeared = self.vanished = 0
         self.samples: list[Sample] = []  # not yet in the ring
@@ -74,8 +74,7 @@ class RaplReader:
                     self.numbers[zone.name], CLOCK.mono_ns(), (zone.read_errno or errno.ENODEV, 0, 0, 0), status=FAILED
                 )
             self.logger.info("%s by %s: %s", zone.name, zone.device, zone.dropped or ("read" if zone.used else "unreadable"))
-        for sentence in advice_of(self.config, self.sensor.zones):
-            self.reporter.fault(sentence, sentence)
+        self.reporter.state(advice_of(self.config, self.sensor.zones))
 
     def tick(self, missed: int) -> None:
         """Read every zone; write a batch when it is due, and once a second what there is to tell."""

@@ -37,7 +37,7 @@ class Recorder:
         self._clock = clock
         self._name = name
         self._faults = log.DistinctFaults(logger.warning, SYSTEM_CLOCK.mono_ns)
-        self._reporter = Reporter(lambda kind, text: self._faults.report(kind, f"{name}: {text}"))
+        self._reporter = Reporter(lambda kind, text: self._faults.report(kind, f"{name}: {text}"), SYSTEM_CLOCK.mono_ns)
         self._unknown: set[bytes] = set()
 
     def record(self, events: list[Event]) -> None:
@@ -67,7 +67,8 @@ class Recorder:
             self._ring.label({"label": label.decode("ascii"), "raw": group.raw.decode("ascii")})
 
     def fault(self, text: str) -> None:
-        self._reporter.fault(text, text)
+        """What is wrong with the line now, '' = nothing."""
+        self._reporter.state([text] if text else [])
 
     def beat(self, counts: dict[str, int]) -> None:
         """To be called about once a second: sign of life, and the counters and faults that have changed."""

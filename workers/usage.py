@@ -34,7 +34,7 @@ class UsageReader:
         self.config = config
         self.period_ns = round(NS_PER_S / config.usage.rate_hz)
         self.logger = log.setup("usage", config.log.level, config.log.format)
-        self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report)
+        self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report, CLOCK.mono_ns)
         self.scans = self.missed_ticks = 0
         self.tell_due_ns = 0
         self.labelled = 0  # since the ring was opened or rotated

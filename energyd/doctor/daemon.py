@@ -36,7 +36,7 @@ def readers(config: Config) -> Iterator[Check]:
             yield warning(subject, f"{row.overruns} samples were overwritten before they were read", "give the aggregator more CPU")
         elif row.last_error:
             reason, _, mend = row.last_error.partition("; ")
-            yield warning(subject, f"runs; it last complained: {reason}", mend)
+            yield warning(subject, f"runs; wrong for {row.error_age_s:.0f} s: {reason}", mend)
         else:
             yield ok(subject, "runs" + ("" if row.heartbeat_age_s is None else f", heartbeat {row.heartbeat_age_s:.1f} s ago"))
 

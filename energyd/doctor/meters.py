@@ -68,13 +68,17 @@ def _group_name(gid: int) -> str:
 
 
 def _reader_of(device: str, procfs_root: str) -> tuple[int, bytes] | None:
-    """(pid, command line) of a process that has the device open, as far as it may be known."""
+    """(pid, command line) of a process that has the device open, as far as it may be known.
+
+    In a container the same path is another device, so the file is compared too; but only then, because looking at a file of a
+    server that is away takes for ever.
+    """
     wanted = os.path.realpath(device)
     for entry in Path(procfs_root).iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            if any(os.readlink(link) == wanted for link in (entry / "fd").iterdir()):
+            if any(os.readlink(link) == wanted and link.samefile(wanted) for link in (entry / "fd").iterdir()):
                 return int(entry.name), (entry / "cmdline").read_bytes()
         except OSError:
             continue

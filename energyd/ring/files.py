@@ -161,6 +161,7 @@ def adopt(identity: Identity) -> Store | None:
         labels.close()
         return None
     words[layout.WRITER_PID] = os.getpid()
+    words[layout.FAULT] = 0  # the one before's
     return Store(words, mapping, labels, head=header.claim, batch=batch)
 
 

@@ -6,6 +6,8 @@
                  +256  head           last index written
                  +384  heartbeat_ns   CLOCK_MONOTONIC of the writer's last sign of life
                  +512  labels_length  bytes of NAME.labels that may be read
+                 +640  fault          labels id of what is wrong with the writer now, 0 = nothing
+                 +768  fault_since_ns CLOCK_MONOTONIC of when that began
     page 1...    capacity slots of 64 bytes (energyd.samples); index i lies in slot i & (capacity - 1); indices start at 1
 
 Words that change lie 128 bytes apart, so that two CPUs never share a cache line nor the pair that a prefetcher takes.
@@ -34,6 +36,8 @@ CLAIM: Final = 128 // WORD
 HEAD: Final = 256 // WORD
 HEARTBEAT: Final = 384 // WORD
 LABELS_LENGTH: Final = 512 // WORD
+FAULT: Final = 640 // WORD
+FAULT_SINCE: Final = 768 // WORD
 
 WEIGHTS: Final = (
     0x9E3779B97F4A7C15,
@@ -70,6 +74,8 @@ class Header(NamedTuple):
     head: int
     heartbeat_ns: int
     labels_length: int
+    fault: int = 0
+    fault_since_ns: int = 0
 
     @property
     def identity(self) -> str:
@@ -127,11 +133,9 @@ def parse_header(page: bytes, where: Path, size: int) -> Header:
         raise RefusedRing(f"{where} needs features that this version does not have (flags {flags:#x}); {mend}")
     if capacity < 2 or capacity & (capacity - 1) or size < file_size(capacity):
         raise RefusedRing(f"{where} is damaged: {size} bytes, capacity {capacity}; {mend}")
-    claim, head, heartbeat_ns, labels_length = (
-        _word.unpack_from(page, index * WORD)[0] for index in (CLAIM, HEAD, HEARTBEAT, LABELS_LENGTH)
-    )
+    changing = (_word.unpack_from(page, index * WORD)[0] for index in (CLAIM, HEAD, HEARTBEAT, LABELS_LENGTH, FAULT, FAULT_SINCE))
     name = schema.rstrip(b"\0").decode("ascii", "backslashreplace")
-    return Header(capacity, name, boot_id, writer_pid, mono_ns, real_ns, claim, head, heartbeat_ns, labels_length)
+    return Header(capacity, name, boot_id, writer_pid, mono_ns, real_ns, *changing)
 
 
 def read_header(path: Path) -> Header:

@@ -136,6 +136,11 @@ class RingWriter:
         """Sign of life: CLOCK_MONOTONIC in nanoseconds, for whoever judges whether this writer still runs."""
         self._words[layout.HEARTBEAT] = self._clock.mono_ns()
 
+    def set_fault(self, label: int, since_mono_ns: int) -> None:
+        """What is wrong now, for whoever looks at the header: the label of its text, 0 = nothing, and since when."""
+        self._words[layout.FAULT_SINCE] = since_mono_ns
+        self._words[layout.FAULT] = label
+
     def label(self, entry: Entry) -> int:
         """Publish a cold entry (a msgpack map with text keys) and return its id, never used before in this ring file.
 

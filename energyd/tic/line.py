@@ -37,7 +37,7 @@ class Clock(Protocol):
 
 
 class Line:
-    """`poll` for ever. `mode` is auto, historique or standard; `tell` gets one sentence for each change of fault."""
+    """`poll` for ever. `mode` is auto, historique or standard; `tell` gets each change of fault: one sentence, '' for cured."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Line:
         self._best_speed = self.speed or self._best_speed
         self._good_frame_ns = now_ns
         self._back_off_s = BACK_OFF_S[0]
-        self._fault = ""
+        self._say("")
 
     def _detect(self, now_ns: int) -> None:
         assert self._port is not None

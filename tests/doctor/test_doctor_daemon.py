@@ -82,7 +82,7 @@ def test_our_own_endpoint_down_broken_or_behind_a_password(server):
 
 
 def row(**more):
-    return status.Row("rapl", "RUNNING", 1, 0, 0.1, 10.0, 0, "", "")._replace(**more)
+    return status.Row("rapl", "RUNNING", 1, 0, 0.1, 10.0, 0, "", None, "")._replace(**more)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def row(**more):
         ({}, "ok"),
         ({"advice": "its process 1 is gone; start it again"}, "failure"),
         ({"overruns": 5}, "warning"),
-        ({"last_error": "package-0 may not be read; chgrp"}, "warning"),
+        ({"last_error": "package-0 may not be read; chgrp", "error_age_s": 8.0}, "warning"),
     ],
 )
 def test_a_process_is_judged_by_its_ring(monkeypatch, changed, verdict):

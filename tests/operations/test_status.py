@@ -73,15 +73,28 @@ def test_the_speed_is_measured_between_two_looks_at_the_head(run_dir):
     assert 0.4 < ring.heartbeat_age_s < 5
 
 
-def test_the_last_error_of_a_ring_is_told(run_dir):
+def test_what_is_wrong_with_a_reader_is_told_with_since_when_until_it_is_cured(run_dir):
     writer = writer_of(run_dir, "rapl", RAPL)
     writer.label({"error": "first"})
-    writer.label({"error": "second"})
+    number = writer.label({"error": "second"})
     writer.label({"zone": "package-0"})
-    ring = status.read_rings(str(run_dir), ["rapl"], SYSTEM_CLOCK.mono_ns, lambda _: None)["rapl"]
+    since_ns = SYSTEM_CLOCK.mono_ns()
+
+    def look():
+        return status.read_rings(str(run_dir), ["rapl"], lambda: SYSTEM_CLOCK.mono_ns() + 90 * 10**9, lambda _: None)["rapl"]
+
+    before = look()
+    writer.set_fault(number, since_ns)
+    wrong = look()
+    writer.set_fault(0, 0)
+    cured = look()
     writer.close()
 
-    assert ring.last_error == "second"
+    assert [ring.last_error for ring in (before, wrong, cured)] == ["", "second", ""]
+    assert wrong.error_age_s == pytest.approx(90, abs=5)
+    row = status.judge("rapl", None, wrong, 0, "")
+    assert f"for {wrong.error_age_s:.0f} s: second" in status.table([row])
+    assert status.judge("rapl", None, cured, 0, "").error_age_s is None
 
 
 def test_a_ring_that_is_missing_or_no_ring_is_said_so(run_dir):

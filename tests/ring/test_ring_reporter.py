@@ -2,10 +2,13 @@
 
 import pytest
 
+from energyd.ring import layout
 from energyd.ring import reporter as reporters
+from energyd.ring.labels import LabelsReader
 from energyd.ring.reader import RingReader
 from energyd.ring.reporter import Reporter
 from energyd.samples import COUNTER, ERROR, LAST, RAPL
+from energyd.units import NS_PER_S
 
 
 @pytest.fixture
@@ -13,9 +16,24 @@ def said():
     return []
 
 
+class Watch:
+    now_ns = 1_000 * NS_PER_S
+
+    def mono_ns(self):
+        return self.now_ns
+
+    def after(self, seconds):
+        self.now_ns += seconds * NS_PER_S
+
+
 @pytest.fixture
-def reporter(said):
-    return Reporter(lambda kind, text: said.append((kind, text)))
+def watch():
+    return Watch()
+
+
+@pytest.fixture
+def reporter(said, watch):
+    return Reporter(lambda kind, text: said.append((kind, text)), watch.mono_ns)
 
 
 @pytest.fixture
@@ -87,3 +105,78 @@ def test_endless_kinds_of_faults_do_not_fill_the_labels(open_writer, ring, repor
 
     assert len(told(ring)) == reporters.LIMIT + 1
     assert ring.labels()[-1][1] == {"error": "more kinds of faults than are told apart"}
+
+
+def wrong(run_dir):
+    """(text, since when) of what the header says is wrong now."""
+    header = layout.read_header(layout.ring_path(run_dir, "rapl"))
+    if not header.fault:
+        return None
+    labels = LabelsReader(layout.labels_path(run_dir, "rapl"), header.identity, 0)
+    texts = {number: entry["error"] for number, entry in labels.read(header.labels_length)}
+    labels.close()
+    return texts[header.fault], header.fault_since_ns // NS_PER_S
+
+
+def test_a_state_is_wrong_until_its_cure_is_told(run_dir, open_writer, reporter, watch, said):
+    writer = open_writer()
+    reporter.tell(writer, 1, ())
+    assert wrong(run_dir) is None
+
+    reporter.state(["no permission"])
+    watch.after(300)
+    reporter.state(["no permission"])
+    reporter.tell(writer, 2, ())
+    assert wrong(run_dir) == ("no permission", 1_000)
+    assert said == [("no permission", "no permission")], "once for as long as it lasts"
+
+    reporter.state([])
+    reporter.tell(writer, 3, ())
+    assert wrong(run_dir) is None
+
+
+def test_an_event_is_wrong_for_as_long_as_it_comes_again(run_dir, open_writer, reporter, watch):
+    writer = open_writer()
+    for _ in range(3):
+        reporter.fault("disk", "the disk is full")
+        watch.after(40)
+    reporter.tell(writer, 1, ())
+    assert wrong(run_dir) == ("the disk is full", 1_000)
+
+    watch.after(40)
+    reporter.tell(writer, 2, ())
+    assert wrong(run_dir) is None
+
+
+def test_of_several_faults_the_one_that_began_last_is_told(run_dir, open_writer, reporter, watch):
+    writer = open_writer()
+    reporter.state(["cable"])
+    watch.after(1)
+    reporter.fault("disk", "disk")
+    reporter.tell(writer, 1, ())
+    assert wrong(run_dir) == ("disk", 1_001)
+
+    watch.after(100)
+    reporter.tell(writer, 2, ())
+    assert wrong(run_dir) == ("cable", 1_000)
+
+
+def test_what_was_wrong_with_the_writer_before_is_not_wrong_with_this_one(run_dir, open_writer, reporter):
+    writer = open_writer()
+    reporter.state(["cable"])
+    reporter.tell(writer, 1, ())
+    writer.close()
+    open_writer()
+
+    assert wrong(run_dir) is None
+
+
+def test_in_a_new_ring_what_is_wrong_is_still_wrong(run_dir, open_writer, reporter):
+    writer = open_writer()
+    reporter.state(["cable"])
+    reporter.tell(writer, 1, ())
+    writer.rotate()
+    reporter.start_anew()
+    reporter.tell(writer, 2, ())
+
+    assert wrong(run_dir) == ("cable", 1_000)

@@ -113,7 +113,9 @@ def test_labels_of_unknown_groups_are_bounded(recorder: tic.Recorder, reader: Ri
 def test_a_fault_is_a_label_and_a_count(recorder: tic.Recorder, reader: RingReader) -> None:
     for _ in range(2):
         recorder.fault("/dev/meter is silent")
+        recorder.fault("")
         recorder.fault("/dev/meter is silent")
+        recorder.fault("")
         recorder.beat({})
 
     records = reader.poll().records
