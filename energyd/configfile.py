@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from energyd import address
+from energyd import address, namedfiles
 from energyd.config import Config
 from energyd.configbuild import Loaded, build
 from energyd.configtree import Node, parse_file, parse_value
@@ -111,14 +111,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         loaded = load_with_warnings(arguments.config, os.environ, arguments.set)
         summary = _summary(loaded.config)
+        files = namedfiles.faults(loaded.config)
+        if files.missing:
+            raise ConfigError("; ".join(files.missing))
         written = write(loaded.config) if arguments.write else None
     except EnergydError as error:
         print(f"energyd: {error}", file=sys.stderr)
         return error.exit_code
-    for warning in loaded.warnings:
+    warnings = (*loaded.warnings, *files.unreadable)
+    for warning in warnings:
         print(f"energyd: warning: {warning}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps({"config": json.loads(masked(loaded.config).to_json()), "warnings": list(loaded.warnings)}, indent=1))
+        print(json.dumps({"config": json.loads(masked(loaded.config).to_json()), "warnings": list(warnings)}, indent=1))
         return EXIT_OK
     source = arguments.config or (DEFAULT_PATH if os.path.exists(DEFAULT_PATH) else "no file, defaults")
     print(f"OK {source}")

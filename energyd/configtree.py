@@ -57,13 +57,13 @@ def parse(text: str, source: str, *, numbered: bool = True) -> Node:
         raise ConfigError(f"{source}: not YAML: it holds an escape or a number that means nothing") from None
 
 
-def parse_file(path: str) -> Node:
-    """The tree of the file at `path`; ConfigError if it cannot be read."""
+def parse_file(path: str, named_by: str = "--config") -> Node:
+    """The tree of the file at `path`; ConfigError if it cannot be read, which tells where it was named."""
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}{_mend(error)}") from None
+        raise ConfigError(f"{path}: {error.strerror}{_mend(error, named_by)}") from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than 1 MiB, so it is not a configuration of energyd")
     try:
@@ -197,7 +197,7 @@ _PROBLEMS = {
 }
 
 
-def _mend(error: OSError) -> str:
+def _mend(error: OSError, named_by: str) -> str:
     if isinstance(error, PermissionError):
         return "; run as a user who may read it (group energyd)"
-    return "; name an existing file with --config" if isinstance(error, FileNotFoundError) else ""
+    return f"; name an existing file with {named_by}" if isinstance(error, FileNotFoundError) else ""

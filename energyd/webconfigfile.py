@@ -34,7 +34,11 @@ _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m
 def read(path: str) -> WebConfig:
     """The file at `path`; ConfigError "path:line: key: what is wrong" if it is not what exporter-toolkit describes."""
     notes: list[str] = []
-    sections = _mapping(parse_file(path), "", ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
+    sections = _mapping(
+        parse_file(path, "metrics.web_config_file"),
+        "",
+        ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"),
+    )
     tls = None
     if "tls_server_config" in sections:
         tls = _tls(sections["tls_server_config"], Path(path).parent, notes)

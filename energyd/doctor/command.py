@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from energyd import config as configuration
-from energyd import configfile, places, rundir
+from energyd import configfile, namedfiles, places, rundir
 from energyd.config import Config
 from energyd.doctor import daemon, machine, meters, receivers
 from energyd.doctor.check import FAILURE, SEVERITY, Check, failure, ok, warning
@@ -22,7 +22,9 @@ def configured(arguments: argparse.Namespace) -> tuple[list[Check], Config | Non
         loaded = configfile.load_with_warnings(arguments.config, os.environ, arguments.set)
     except ConfigError as error:
         return [failure("configuration", str(error), "correct that line, then `energyd check-config`")], None
-    checks = [warning("configuration", text) for text in loaded.warnings]
+    files = namedfiles.faults(loaded.config)
+    checks = [warning("configuration", text) for text in (*loaded.warnings, *files.unreadable)]
+    checks += [failure("configuration", *text.rsplit("; ", 1)) for text in files.missing]
     return checks or [ok("configuration", "every key and value is known")], loaded.config
 
 

@@ -22,6 +22,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from energyd.config import Push
+from energyd.export.tls import no_password
 from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
 
@@ -116,14 +117,19 @@ class Delivery:
     ) -> Outcome:
         chunks, target = [] if chunks is None else chunks, self._target
         try:
+            authorization = self._authorization()
+            tls = self._tls_context() if url.scheme == "https" else False
+        except (OSError, ValueError) as error:
+            return Outcome(LATER, f"nothing is sent: {_unusable(error)}")
+        try:
             request = session.request(
                 method,
                 url,
                 data=None if body is None else io.BytesIO(body),
-                headers={**headers, **self._authorization()},
+                headers={**headers, **authorization},
                 allow_redirects=False,
                 proxy=target.proxy,
-                ssl=self._tls_context() if url.scheme == "https" else False,
+                ssl=tls,
             )
             async with request as response:
                 async for chunk in response.content.iter_any():
@@ -159,7 +165,7 @@ class Delivery:
         if self._tls is None or self._tls[0] != changed:
             context = ssl.create_default_context(cafile=target.tls_ca_file)
             if target.tls_cert_file is not None:
-                context.load_cert_chain(target.tls_cert_file, target.tls_key_file)
+                context.load_cert_chain(target.tls_cert_file, target.tls_key_file, no_password)
             self._tls = changed, context
         return self._tls[1]
 
@@ -201,6 +207,15 @@ def _said(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection: {error.os_error.strerror or error.os_error}"
     return str(error) or type(error).__name__
+
+
+def _unusable(error: Exception) -> str:
+    """What is wrong with a file of the target's, as far as the error tells which."""
+    if isinstance(error, ssl.SSLError):
+        return f"tls_ca_file, tls_cert_file or tls_key_file is not what OpenSSL understands ({error.reason or error})"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; `energyd check-config` tells which setting names it"
+    return str(error)
 
 
 def _secret(text: str | None, file: str | None) -> str | None:

@@ -24,7 +24,7 @@ def server_context(tls: Tls) -> ssl.SSLContext:
             raise ConfigError(f"cipher_suites: OpenSSL has none of {', '.join(tls.ciphers)}; leave the key out") from None
     with _file(tls.cert) as cert, _file(tls.key) as key:
         try:
-            context.load_cert_chain(cert, key, password=_no_password)
+            context.load_cert_chain(cert, key, password=no_password)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{_names(tls)}: {_mend(error)}") from None
     if tls.client_auth != NO_CLIENT_CERT:
@@ -62,7 +62,8 @@ def _file(pem: str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _no_password() -> str:
+def no_password() -> str:
+    """For `load_cert_chain`, which would ask on the terminal otherwise."""
     raise ValueError("the key is encrypted; a daemon has nobody to ask for its password: remove that with `openssl pkey`")
 
 

@@ -90,7 +90,9 @@ def test_a_file_of_a_secret_is_read_for_each_request(clock: Any, tmp_path: Path,
     secret = tmp_path / "secret"
 
     async def scenario(way: Delivery, receiver: Receiver, session: aiohttp.ClientSession) -> None:
-        assert (await way.send(session, BODY, HEADERS)).verdict == "later"
+        outcome = await way.send(session, BODY, HEADERS)
+        assert (outcome.verdict, outcome.cut) == ("later", False)
+        assert f"{secret}: No such file or directory" in outcome.fault
         for text in ("first", "second"):
             secret.write_text(text + "\n")
             await way.send(session, BODY, HEADERS)
@@ -267,6 +269,35 @@ def test_certificates_are_checked_on_both_sides_and_read_again_when_they_change(
         return results
 
     assert asyncio.run(main()) == ["later", "later", "taken", "taken"]
+
+
+def test_certificates_that_cannot_be_used_are_said_and_nobody_is_asked_for_the_password_of_a_key(
+    clock: Any, certificates: Path, tmp_path: Path
+) -> None:
+    encrypt = [
+        "openssl",
+        "rsa",
+        "-in",
+        certificates / "client.key",
+        "-aes128",
+        "-passout",
+        "pass:hunter2",
+        "-out",
+        tmp_path / "key",
+    ]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    (tmp_path / "garbage").write_text("no certificate\n")
+
+    async def fault(**files: Path) -> str:
+        way = Delivery(Push("vm", "https://127.0.0.1:1/", **{name: str(file) for name, file in files.items()}), "1", clock)
+        async with way.session() as session:
+            outcome = await way.send(session, BODY, HEADERS)
+        assert (outcome.verdict, outcome.cut) == ("later", False)
+        return outcome.fault
+
+    assert "the key is encrypted" in asyncio.run(fault(tls_cert_file=certificates / "client.pem", tls_key_file=tmp_path / "key"))
+    assert "not what OpenSSL understands" in asyncio.run(fault(tls_ca_file=tmp_path / "garbage"))
+    assert "absent: No such file" in asyncio.run(fault(tls_ca_file=tmp_path / "absent"))
 
 
 def test_a_proxy_is_asked_for_the_receivers_address(clock: Any) -> None:
