@@ -199,5 +199,5 @@ _PROBLEMS = {
 
 def _mend(error: OSError, named_by: str) -> str:
     if isinstance(error, PermissionError):
-        return "; run as a user who may read it (group energyd)"
+        return "; run as a user who may read it, such as root"
     return f"; name an existing file with {named_by}" if isinstance(error, FileNotFoundError) else ""

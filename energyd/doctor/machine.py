@@ -90,7 +90,9 @@ def _room(subject: str, path: str, least_bytes: int, key: str) -> Check:
         existing = existing.parent
     if not os.access(existing, os.W_OK | os.X_OK) or os.statvfs(existing).f_flag & os.ST_RDONLY:
         return failure(
-            subject, f"{existing} may not be written by uid {os.getuid()}", f"`sudo install -d -o energyd {path}`, or set {key}"
+            subject,
+            f"{existing} may not be written by uid {os.getuid()}",
+            f"`sudo install -d -o {os.getuid()} {path}`, or set {key}",
         )
     free = shutil.disk_usage(existing).free
     if free < least_bytes:

@@ -8,8 +8,11 @@ The law: say what is missing, where, and what to type.
 """
 
 import errno
+import grp
 import os
+import pwd
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from energyd.powercap.zone import LENT, SIMULATED, Zone
 from energyd.powercap.zones import directories
@@ -17,7 +20,28 @@ from energyd.powercap.zones import directories
 _READ_SIZE = 1 << 16  # the first processor of cpuinfo with all its flags; a whole mountinfo or modules
 _RAPL_VENDORS = ("GenuineIntel", "AuthenticAMD", "HygonGenuine")
 DENIED = (errno.EACCES, errno.EPERM)
+GROUP: Final = "energyd"
+"""What the package calls the group that may read the counters."""
 _ESTIMATE = "or let it be estimated: `energy.sources: [auto, model]` with `energy.model_idle_w` and `energy.model_max_w`"
+
+
+class Account(NamedTuple):
+    """Who reads: a user of the machine ('root' for uid 0 of any user namespace), and whether the package's group is there."""
+
+    user: str
+    has_group: bool
+
+
+def _own_account() -> Account:
+    uid = os.geteuid()
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container's nameless user
+        user = str(uid)
+    try:
+        return Account(user, bool(grp.getgrnam(GROUP)))
+    except KeyError:
+        return Account(user, has_group=False)
 
 
 def _text(path: str) -> str:
@@ -80,11 +104,11 @@ def _cause(root: str, procfs_root: str) -> str:
     )
 
 
-def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = True) -> list[str]:
+def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = True, account: Account | None = None) -> list[str]:
     """One sentence for each thing that is amiss with what was found; [] when every zone can be read and understood.
 
     `root` is the powercap tree. Whether another source is the host, and RAPL is not missed, the zones say themselves; `host` is
-    False where none of them is meant to be.
+    False where none of them is meant to be. `account` is who reads, by default this process.
     """
     sentences = []
     if host and not any(zone.source in ("rapl", LENT, SIMULATED) or zone.additive for zone in zones):
@@ -93,7 +117,7 @@ def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = 
     for zone in zones:
         if zone.read_errno and not zone.dropped:
             causes.setdefault((zone.source, bool(zone.path), zone.read_errno), []).append(zone)
-    sentences += [_unreadable(number, among, root) for (_, _, number), among in causes.items()]
+    sentences += [_unreadable(number, among, root, account or _own_account()) for (_, _, number), among in causes.items()]
     rangeless = [zone.name for zone in zones if zone.used and zone.rangeless]
     if rangeless:
         sentences.append(
@@ -102,7 +126,7 @@ def explain(zones: Sequence[Zone], root: str, procfs_root: str, *, host: bool = 
     return sentences
 
 
-def _unreadable(number: int, zones: list[Zone], root: str) -> str:
+def _unreadable(number: int, zones: list[Zone], root: str, account: Account) -> str:
     subject = f"{', '.join(zone.name for zone in zones)}: {zones[0].path or zones[0].device}"
     if number in DENIED and zones[0].source == "rapl" and not zones[0].path:
         return (
@@ -110,21 +134,30 @@ def _unreadable(number: int, zones: list[Zone], root: str) -> str:
             "or give the reader CAP_PERFMON"
         )
     if number in DENIED and zones[0].path:
-        return f"{subject} may not be read ({errno.errorcode[number]}); {mend_command(zones, root)}"
+        return f"{subject} may not be read ({errno.errorcode[number]}); {_mend_command(zones, root, account)}"
     if number == errno.ENOENT:
         return f"{subject} does not exist; the zone has no energy counter"
     return f"{subject} cannot be read ({errno.errorcode.get(number, number)}: {os.strerror(number)}); it is tried again"
 
 
-def mend_command(zones: list[Zone], root: str) -> str:
-    """What gives the group `energyd` the counters: until the next boot, for ever, and without touching files."""
+def _mend_command(zones: list[Zone], root: str, account: Account) -> str:
+    """What gives the account the counters: until the next boot, for ever, and without touching files.
+
+    The package has a group for it; elsewhere the user gets them alone, because whoever reads them learns secrets of other programs.
+    """
     files = [zone.path for zone in zones]
     if all(os.path.dirname(zone.directory) == root for zone in zones):
         files = [f"{root}/*/energy_uj"]
     if any(zone.rangeless for zone in zones):
         files += [file.replace("/energy_uj", "/max_energy_range_uj") for file in files]
     paths = " ".join(files)
+    if account.has_group:
+        give, to = f"sudo chgrp {GROUP} {paths} && sudo chmod g+r {paths}", f"0440 root {GROUP}"
+    elif account.user != "root":
+        give, to = f"sudo chown {account.user} {paths}", f"0400 {account.user} root"
+    else:
+        return "root of this container is not root of the machine; start it without user namespace, or run energyd outside of it"
     return (
-        f"until the next boot: `sudo chgrp energyd {paths} && sudo chmod g+r {paths}`; for ever: in /etc/tmpfiles.d/energyd.conf "
-        f"`z {files[0]} 0440 root energyd`; or give the reader CAP_DAC_READ_SEARCH"
+        f"until the next boot: `{give}`; for ever: in /etc/tmpfiles.d/energyd.conf `z {files[0]} {to}`; "
+        "or run energyd as root, or give the reader CAP_DAC_READ_SEARCH"
     )

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
-from energyd.powercap.advice import cpu_vendor, explain, explain_absence
+from energyd.powercap.advice import Account, cpu_vendor, explain, explain_absence
 from energyd.powercap.duplicates import discover
 from energyd.powercap.sysfs import Sysfs
 
+PACKAGED = Account("alice", has_group=True)
+FROM_SOURCE = Account("alice", has_group=False)
 INTEL = "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vme\n\nprocessor\t: 1\nvendor_id\t: AuthenticAMD\n"
 
 
@@ -109,7 +111,7 @@ def test_a_denied_counter_comes_with_the_commands_that_open_it(tree):
     )
     zones = discover(root, "", refusing(errno.EACCES, "intel-rapl:0/energy_uj", "intel-rapl:0:0/energy_uj"))
 
-    (sentence,) = explain(zones, root, "/proc")
+    (sentence,) = explain(zones, root, "/proc", account=PACKAGED)
 
     assert sentence.startswith("package-0, package-0/dram: ")
     assert "EACCES" in sentence
@@ -122,15 +124,37 @@ def test_a_denied_range_is_opened_by_the_same_command(tree):
     root = str(tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 1}}))
     zones = discover(root, "", refusing(errno.EACCES, "energy_uj", "max_energy_range_uj"))
 
-    (sentence,) = explain(zones, root, "/proc")
+    (sentence,) = explain(zones, root, "/proc", account=PACKAGED)
 
     assert f"chmod g+r {root}/*/energy_uj {root}/*/max_energy_range_uj`" in sentence
+
+
+def test_without_the_package_the_counters_are_given_to_the_user_alone(tree):
+    root = str(tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 1}}))
+    zones = discover(root, "", refusing(errno.EACCES, "energy_uj"))
+
+    (sentence,) = explain(zones, root, "/proc", account=FROM_SOURCE)
+
+    assert f"`sudo chown alice {root}/*/energy_uj`" in sentence
+    assert f"z {root}/*/energy_uj 0400 alice root" in sentence
+    assert "run energyd as root" in sentence
+    assert "energyd " + root not in sentence, "there is no group of that name"
+
+
+def test_who_is_root_only_in_a_container_is_told_so(tree):
+    root = str(tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 1}}))
+    zones = discover(root, "", refusing(errno.EACCES, "energy_uj"))
+
+    (sentence,) = explain(zones, root, "/proc", account=Account("root", has_group=False))
+
+    assert "not root of the machine" in sentence
+    assert "sudo" not in sentence
 
 
 def test_in_a_nested_tree_the_files_are_named_one_by_one(tree):
     root = str(tree({"intel-rapl/intel-rapl:0": {"name": "package-0", "energy_uj": 1}}))
 
-    (sentence,) = explain(discover(root, "", refusing(errno.EACCES, "energy_uj")), root, "/proc")
+    (sentence,) = explain(discover(root, "", refusing(errno.EACCES, "energy_uj")), root, "/proc", account=PACKAGED)
 
     assert f"chgrp energyd {root}/intel-rapl/intel-rapl:0/energy_uj &&" in sentence
 
