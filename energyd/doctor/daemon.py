@@ -72,7 +72,10 @@ def exposition(url: str, body: str) -> Iterator[Check]:
     except ValueError as error:
         yield failure("endpoint", f"{url} cannot be parsed: {error}", "this is a fault of energyd: please report it with that line")
         return
-    twice = [key for key, count in Counter((s.name, tuple(sorted(s.labels.items()))) for s in samples).items() if count > 1]
+    # As they are written: the parser takes the counters `x` and `x_total`, both of which linky_exporter has, for the same.
+    lines = body.split("\n")  # and nowhere else: a name may hold what else ends lines
+    written = Counter(line.rpartition(" ")[0] for line in lines if line and not line.startswith("#"))
+    twice = [series for series, count in written.items() if count > 1]
     if twice:
         yield failure("endpoint", f"{url} has {twice[0][0]} twice", "this is a fault of energyd: please report it with that name")
         return
@@ -80,9 +83,7 @@ def exposition(url: str, body: str) -> Iterator[Check]:
     promtool = shutil.which("promtool")
     if promtool is None:
         return
-    native = "\n".join(
-        line for line in body.splitlines() if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(COMPATIBILITY)
-    )
+    native = "\n".join(line for line in lines if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(COMPATIBILITY))
     lint = subprocess.run([promtool, "check", "metrics"], input=native + "\n", capture_output=True, text=True, check=False)
     complaints = (lint.stdout + lint.stderr).strip().splitlines()
     yield warning("promtool", complaints[0]) if complaints else ok("promtool", "nothing to complain about")

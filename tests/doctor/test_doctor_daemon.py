@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,7 @@ def only(checks):
     return check
 
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 GOOD = "# HELP energyd_a_total A.\n# TYPE energyd_a_total counter\nenergyd_a_total 1\n"
 
 
@@ -59,6 +61,12 @@ def test_an_exposition_that_parses_and_lints_is_well():
 @pytest.mark.parametrize("body", ["energyd_a{ 1\n", "# TYPE a gauge\na 1\na 2\n"])
 def test_an_exposition_that_is_broken_or_has_a_series_twice_is_a_failure(body):
     assert only(daemon.exposition("u", body)).verdict == "failure"
+
+
+@pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.prom")), ids=lambda path: path.name)
+def test_whatever_we_serve_is_well_inherited_families_too(golden):
+    """Two of linky_exporter's differ in `_total` alone, which prometheus_client's parser appends to every counter."""
+    assert {check.verdict for check in daemon.exposition("u", golden.read_bytes().decode())} == {"ok"}
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
