@@ -60,11 +60,32 @@ EXITED: Final = 6
 (0 = unknown), start_ticks = how many, cpu_ns = their CPU time in ticks of the kernel, mem_bytes = what of it their run queue had
 counted in ns (a part of it). An event, not a counter."""
 
+FIGURES: Final = 7
+"""Up to three neighbouring figures of a thing that has a label: consumer = labels id, pid = index of the first of them in the table
+that FIELDS has for the kind of the label, start_ticks, cpu_ns and mem_bytes = the figures. GONE: the thing is no longer there."""
+
 PACKAGE_SHIFT: Final = 8
 """USAGE, on PROCESS: the upper byte of status is 1 + the package of the CPU it last ran on; 0 = unknown, or there is only one."""
 
 CPU_MODES: Final = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 MEMORY_FIELDS: Final = ("MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "SwapTotal", "SwapFree")
+
+_INTERFACE_FIELDS: Final = (
+    *("receive_bytes", "receive_packets", "receive_errors", "receive_dropped"),
+    *("transmit_bytes", "transmit_packets", "transmit_errors", "transmit_dropped"),
+)
+FIELDS: Final = {
+    "core": CPU_MODES,  # in ns
+    "load": ("load1", "load5", "load15"),  # in hundredths
+    "disk": ("reads", "read_bytes", "read_ms", "writes", "written_bytes", "write_ms", "busy_ms", "weighted_ms"),
+    "interface": _INTERFACE_FIELDS,
+    "container_interface": _INTERFACE_FIELDS,
+    "cgroup_io": ("read_bytes", "written_bytes"),
+}
+"""What FIGURES records tell of each kind of thing, by the `kind` of its label. Such labels are {"kind", "name", "identity"}, with
+"cgroup" and "hierarchy" where it belongs to a control group: a thing of the same name and another identity (interface index, disk
+sequence number, "" = none) is another thing."""
+FIGURES_PER_RECORD: Final = 3
 
 # kinds of SERVICE records
 VOID: Final = 0xFFF0  # a slot filled after a death in mid-write; means nothing

@@ -202,6 +202,11 @@ class CgroupBook:
                 shares.append((place, given_ns))
         return shares
 
+    def parent(self, place: Place) -> Place | None:
+        """The nearest above it that is followed too."""
+        followed = self._followed.get(place)
+        return followed.parent if followed else None
+
     def memory_bytes(self) -> dict[int, int]:
         """Memory by group number: each place's own, without the places below it."""
         own: dict[Place, int] = {}

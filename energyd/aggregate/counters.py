@@ -1,10 +1,11 @@
 """The only place that subtracts: raw counters in, increments of totals that only grow out.
 
-Five kinds of reading reach the aggregator, and each fails in its own way:
+Six kinds of reading reach the aggregator, and each fails in its own way:
 
 * energy (powercap `energy_uj`) wraps at its own `max_energy_range_uj` and restarts at resets (Documentation/power/powercap);
 * power (hwmon, batteries) is that of a moment: energy is what lies between two of them, unless they are too far apart;
 * CPU time of a process or cgroup never wraps; if it falls, it is another process behind the same number;
+* counters of devices wrap at 32 bits, or begin anew with the device; those of cores waver;
 * counters that a reader keeps in memory restart at zero with the reader;
 * a meter's register only grows, but a line with bit errors can pass the checksum and show a wild value.
 
@@ -145,6 +146,54 @@ class GrowingCounter:
     def advance(self, raw: int) -> int:
         delta = 0 if self.raw is None else max(0, raw - self.raw)
         self.raw = raw
+        return delta
+
+
+class TickCounter:
+    """CPU time of one core in one mode since the machine was started: a running maximum.
+
+    proc_stat(5): iowait, and idle with it, can go back a little. A core that was switched off and on may begin again at zero.
+    """
+
+    __slots__ = ("raw", "total")
+
+    JITTER_NS = 3 * NS_PER_S
+
+    def __init__(self, raw: int = 0, total: int = 0) -> None:
+        self.raw = raw
+        self.total = total
+
+    def advance(self, raw: int) -> int:
+        fall = self.raw - raw
+        if 0 < fall <= self.JITTER_NS and raw:
+            return 0
+        delta = raw if fall > 0 else -fall
+        self.raw = raw
+        self.total += delta
+        return delta
+
+
+class DeviceCounter:
+    """What a disk or a network interface has counted since it appeared. Some counters have 32 bits, whatever the machine has.
+
+    A fall from the upper half of 32 bits to the lower is a wrap, any other one a device that was set back to zero.
+    """
+
+    __slots__ = ("raw", "total")
+
+    MODULUS = 1 << 32
+
+    def __init__(self, raw: int = 0, total: int = 0) -> None:
+        self.raw = raw
+        self.total = total
+
+    def advance(self, raw: int) -> int:
+        delta = raw - self.raw
+        if delta < 0:
+            wrapped = self.raw < self.MODULUS and -delta > self.MODULUS // 2
+            delta = delta + self.MODULUS if wrapped else raw
+        self.raw = raw
+        self.total += delta
         return delta
 
 

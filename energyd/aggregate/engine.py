@@ -20,7 +20,7 @@ from energyd.aggregate.interval import Interval
 from energyd.aggregate.meters import MeterBook
 from energyd.aggregate.processes import ProcessTable
 from energyd.aggregate.readers import ReaderBook
-from energyd.aggregate.snapshot import Groups, Host, Ring, Snapshot, Zone
+from energyd.aggregate.snapshot import Device, Groups, Host, Ring, Snapshot, Zone
 from energyd.aggregate.usage import UsageBook
 from energyd.aggregate.weights import CPU_TIME, weigh
 from energyd.aggregate.windows import PowerWindows
@@ -147,7 +147,11 @@ class Engine:
             rings=rings,
             groups=self._groups_view(),
             attributed_mono_ns=min((zone.attributed_until_ns or 0 for zone in self.zones.attributable()), default=0),
+            containers=self.usage.containers.snapshot(self.usage.figures),
         )
+
+    def _devices(self, kind: str) -> tuple[Device, ...]:
+        return tuple(Device(thing.name, figures) for thing, figures in self.usage.figures.present(kind))
 
     def _groups_view(self) -> Groups:
         cgroups = self.usage.cgroups
@@ -166,6 +170,10 @@ class Engine:
             memory_bytes=tuple(self.usage.memory_bytes.items()),
             windows=self._windows.windows(),
             efficiency=self._efficiency.efficiency(),
+            cores=self._devices("core"),
+            disks=self._devices("disk"),
+            interfaces=self._devices("interface"),
+            load_hundredths=next((device.figures for device in self._devices("load")), ()),
         )
 
     def state(self) -> dict[str, Any]:

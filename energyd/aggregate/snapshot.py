@@ -173,6 +173,29 @@ class Efficiency(NamedTuple):
     active_j_per_cpu_s: float | None
 
 
+class Device(NamedTuple):
+    """A core, disk or network interface: its figures since the machine was started, in the order that samples.FIELDS has for it."""
+
+    name: str
+    figures: tuple[int, ...]
+
+
+class Container(NamedTuple):
+    """A container that holds processes, as its control groups and its network namespace tell. None = it is not told."""
+
+    cgroup: str  # its outermost
+    runtime: str
+    id: str
+    name: str
+    image: str
+    pod: str
+    namespace: str
+    cpu_ns: int
+    memory_bytes: int | None
+    disk_bytes: tuple[int, int] | None = None  # read, written
+    interfaces: tuple[Device, ...] = ()
+
+
 class Host(NamedTuple):
     """The machine as a whole. energy_uj is the sum of the additive zones, or psys where that is the chosen source."""
 
@@ -185,6 +208,10 @@ class Host(NamedTuple):
     memory_bytes: tuple[tuple[str, int], ...]
     windows: tuple[Window, ...] = ()
     efficiency: Efficiency | None = None
+    cores: tuple[Device, ...] = ()  # CPU time in ns
+    disks: tuple[Device, ...] = ()
+    interfaces: tuple[Device, ...] = ()
+    load_hundredths: tuple[int, ...] = ()  # 1, 5 and 15 min
 
 
 class Energy(NamedTuple):
@@ -267,3 +294,4 @@ class Snapshot(NamedTuple):
     groups: Groups = Groups()
     attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never
     ledger: Ledger = Ledger()
+    containers: tuple[Container, ...] = ()

@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from energyd import samples
 from energyd.aggregate.cgroups import CgroupBook, Place, Reading
+from energyd.aggregate.containers import ContainerBook
 from energyd.aggregate.counters import GrowingCounter, process_increment
 from energyd.aggregate.exits import Exits
+from energyd.aggregate.figures import FigureBook
 from energyd.aggregate.grouptable import GroupTable
 from energyd.aggregate.interval import NO_PACKAGE, Interval
 from energyd.aggregate.members import Membership, place_of
@@ -47,6 +49,8 @@ class UsageBook:
         self._groups = groups
         self._membership = Membership(grouper, table, groups)
         self._exits = Exits(self._membership)
+        self.figures = FigureBook()
+        self.containers = ContainerBook(grouper.container)
         self._with_memory = with_memory
         self._reclassify = False
         self._pending: dict[int, dict[str, Any]] = {}  # labels that no record has used yet
@@ -68,6 +72,7 @@ class UsageBook:
     def label(self, identifier: int, entry: dict[str, Any]) -> None:
         if entry.get("kind") in LABELLED:
             self._pending[identifier] = entry
+        self.figures.label(identifier, entry)
 
     def forget_labels(self) -> None:
         """The ring has been rotated: its numbers mean nothing any more; its first batch names everybody anew."""
@@ -75,6 +80,7 @@ class UsageBook:
         self._slot_of.clear()
         self._place_of.clear()
         self._exits.forget_labels()
+        self.figures.forget_labels()
 
     def reclassify(self) -> None:
         """The rules are others than when the state was saved: the next batch takes over all labels anew, as they come again."""
@@ -111,6 +117,7 @@ class UsageBook:
         if whole:
             used.gone.extend(slot for slot in self._table.living() if slot not in used.seen)
         control_ns, capacity_ns = self._fold_host(batch[(kinds >= samples.CONTROL) & (kinds <= samples.HOST_MEMORY)])
+        self.figures.fold(batch[kinds == samples.FIGURES], whole)
         self.control_ns += control_ns
         self.tracked_ns += sum(used.cpu_ns.values())
         self._fold_cgroups(batch[kinds == samples.CGROUP], used, None if begin_ns is None else capacity_ns, whole)
@@ -194,8 +201,10 @@ class UsageBook:
         if ended:  # first, because one that was made again under its name is another
             self.cgroups.fold(list(ended.values()), {}, capacity_ns)
         self.cgroups.fold(list(readings.values()), living_ns, capacity_ns)
+        self.containers.fold((*ended.values(), *readings.values()), self.cgroups.parent)
         if whole:
             self.cgroups.forget_absent(set(readings))
+            self.containers.forget_absent(set(readings))
 
     def _interval(self, used: _Used, exit_records: Records, unnamed: dict[Place | None, int], end_ns: int) -> Interval:
         """Put together who used what. `unnamed`: what the exited used, by place; exit records take from it what they name."""
@@ -262,6 +271,8 @@ class UsageBook:
             "place_of": {consumer: list(place) for consumer, place in self._place_of.items()},
             "exits": self._exits.state(),
             "cgroups": self.cgroups.state(),
+            "figures": self.figures.state(),
+            "containers": self.containers.state(),
             "until_ns": self._until_ns,
             "raw": [self._control.raw, self._all_modes.raw],
             "totals_ns": [self.control_ns, self.tracked_ns, self.exited_ns],
@@ -276,6 +287,9 @@ class UsageBook:
             self._place_of = {consumer: (hierarchy, path) for consumer, (hierarchy, path) in state["place_of"].items()}
             self._exits.restore(state["exits"])
             self.cgroups.restore(state["cgroups"])
+            if "figures" in state:  # an earlier version did not save them
+                self.figures.restore(state["figures"])
+                self.containers.restore(state["containers"])
             self._until_ns = state["until_ns"]
             self._control.raw, self._all_modes.raw = state["raw"]
             self.modes_ns, self.memory_bytes = state["modes_ns"], state["memory_bytes"]

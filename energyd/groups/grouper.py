@@ -91,7 +91,7 @@ class Grouper:
             kind=kind,
             runtime=runtime,
             cgroup=path,
-            container=self._container(owner),
+            container=self.container(owner),
             guest=guest,
             comm=comm,
             argv=argv,
@@ -123,12 +123,13 @@ class Grouper:
     def facts_of_cgroup(self, path: str) -> Facts:
         """What its path alone tells."""
         owner = owner_of(path)
-        return Facts(owner, owner.kind, owner.runtime, path, self._container(owner), owner_user=self._user_of(owner))
+        return Facts(owner, owner.kind, owner.runtime, path, self.container(owner), owner_user=self._user_of(owner))
 
     def _user_of(self, owner: Owner) -> str:
         return (self._names.user(int(owner.user)) or owner.user) if owner.user else ""
 
-    def _container(self, owner: Owner) -> Container:
+    def container(self, owner: Owner) -> Container:
+        """The names of a container, as far as they are known."""
         return self._names.container(owner.runtime, owner.id) if owner.kind == CONTAINER else Container()
 
 

@@ -58,6 +58,10 @@ class GroupScan:
     def __len__(self) -> int:
         return len(self._followed)
 
+    def followed(self) -> Iterable[tuple[str, bytes]]:
+        """(hierarchy, path) of each."""
+        return self._followed.keys()
+
     def scan(self, holding: Iterable[tuple[str, bytes]], keyframe: bool, memory: bool) -> list[Sample]:
         """What moved; all with `keyframe`. `holding` are the groups that hold processes now; `memory` asks to read it too."""
         samples: list[Sample] = []

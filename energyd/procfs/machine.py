@@ -9,10 +9,12 @@ import resource
 from typing import Final, NamedTuple
 
 from energyd.procfs import clocks
+from energyd.procfs.belongings import DiskTraffic, Networks
 from energyd.procfs.cgroup import Mount, parse_mounts
 from energyd.procfs.children import ChildTime
 from energyd.procfs.commands import CommandLabels
 from energyd.procfs.control import choose_control
+from energyd.procfs.devices import Devices
 from energyd.procfs.discovery import CursorDiscovery, ListingDiscovery, tells_newest_pid
 from energyd.procfs.exits import Exits
 from energyd.procfs.files import CounterFiles
@@ -28,6 +30,8 @@ from energyd.units import NS_PER_S
 
 KEYFRAME_NS: Final = 30 * NS_PER_S
 MEMORY_NS: Final = NS_PER_S
+BELONGINGS_NS: Final = 5 * NS_PER_S
+"""Between two readings of what control groups have besides CPU time and memory: several files each."""
 _SPARE_DESCRIPTORS: Final = 64
 """Left of the process' limit for the ring, the logs and files read once."""
 
@@ -60,11 +64,15 @@ class Machine:
         self._children = ChildTime(procfs_root, self.processes.table, source, self._commands, sink) if silent else None
         self._groups = GroupScan(mounts, self._files, sink)
         self._host = Host(procfs_root, self._files, sink)
+        self._devices = Devices(procfs_root, sysfs_root, self._files, sink)
+        self._disk_traffic = DiskTraffic(mounts, self._files, sink)
+        self._networks = Networks(procfs_root, self.processes.table, sink)
         self._control = choose_control(mounts, self._files, self.processes.table.root_group_ns)
         self._control_consumer = self._label_control()
         self._control_errors = 0
         self._keyframe_ns: int | None = None  # of the last one
         self._memory_ns: int | None = None
+        self._belongings_ns: int | None = None
 
     def describe(self) -> str:
         """One line on where the figures come from."""
@@ -75,7 +83,8 @@ class Machine:
 
     @property
     def read_errors(self) -> int:
-        return self.processes.read_errors + self._groups.read_errors + self._host.read_errors + self._control_errors
+        parts = (self.processes, self._groups, self._host, self._devices, self._networks)
+        return sum(part.read_errors for part in parts) + self._control_errors
 
     def counters(self) -> tuple[int, ...]:
         """In the order of samples.COUNTERS, without the first two, which are the loop's."""
@@ -100,7 +109,12 @@ class Machine:
         samples += self._host.cpu(cpu_ns)
         if memory:
             samples += self._host.memory()
+            samples += self._devices.scan(keyframe)
             self._memory_ns = begin_ns
+        if keyframe or self._is_due(self._belongings_ns, BELONGINGS_NS, begin_ns):
+            samples += self._disk_traffic.scan(self._groups.followed(), keyframe)
+            samples += self._networks.scan(keyframe)
+            self._belongings_ns = begin_ns
         if keyframe:
             self._commands.forget_silent()
             self._keyframe_ns = begin_ns
@@ -110,6 +124,8 @@ class Machine:
         """The labels given out mean nothing any more: give new ones to all that lives, and make the next scan a keyframe."""
         self.processes.relabel()
         self._groups.relabel()
+        for labelled in (self._devices, self._disk_traffic, self._networks):
+            labelled.relabel()
         self._commands.relabel()
         self._control_consumer = self._label_control()
         self._keyframe_ns = None
