@@ -5,10 +5,11 @@ Law: a key that the table does not know, a value that its type refuses, and sett
 """
 
 import difflib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from energyd import settings
-from energyd.config import Config, Energy, GroupRule, Log, Metrics, Push, Spool, Tariff, Usage
+from energyd.config import Config, Energy, GroupRule, Log, Meter, Metrics, Push, Spool, Tariff, Usage
 from energyd.configtree import Node, shown
 from energyd.errors import ConfigError
 from energyd.groups.rules import check as check_rule
@@ -25,11 +26,15 @@ class Loaded(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def build(tree: Node) -> Loaded:
-    """The Config that the tree describes, defaults where it is silent; ConfigError otherwise."""
+def build(tree: Node, real_path: Callable[[str], str] = str) -> Loaded:
+    """The Config that the tree describes, defaults where it is silent; ConfigError otherwise.
+
+    `real_path` follows symbolic links, so that one device under two names is found out.
+    """
     values = _values("", "", _entries(tree, "the configuration"))
     config = Config(**values)
     _check_sources(config.energy, tree)
+    _check_devices(config.meters, tree, real_path)
     if config.powercap_root == Config().powercap_root:
         config = config._replace(powercap_root=config.sysfs_root.rstrip("/") + "/class/powercap")
     return Loaded(config, tuple(_warnings(config, tree)))
@@ -113,6 +118,21 @@ def _check_sources(energy: Energy, tree: Node) -> None:
         idle_w, max_w = energy.model_idle_w, energy.model_max_w
         if idle_w is None or max_w is None or idle_w > max_w:
             raise ConfigError(f"{where}: energy.sources: model needs energy.model_idle_w and a greater energy.model_max_w")
+
+
+def _check_devices(meters: tuple[Meter, ...], tree: Node, real_path: Callable[[str], str]) -> None:
+    """Two readers of one line would each get half of its characters; a capture can be read by many."""
+    nodes = _list(_entries(tree, "")["meters"], "meters") if meters else []
+    owners: dict[str, int] = {}
+    for index, (meter, node) in enumerate(zip(meters, nodes, strict=True)):
+        device = real_path(meter.device) if meter.device.startswith("/") else meter.device
+        first = index if device.startswith("file:") else owners.setdefault(device, index)
+        if first != index:
+            same = meters[first].device
+            raise ConfigError(
+                f"{_entries(node, '')['device'].where}: meters[{index}].device: {meter.device} is that of meters[{first}]"
+                f"{'' if same == meter.device else f' ({same})'}; give each meter its own, or remove one"
+            )
 
 
 def _pasted(node: Node) -> Node:

@@ -44,7 +44,7 @@ def load_with_warnings(path: str | None, environ: Mapping[str, str], overrides: 
     tree, warnings = overlay(tree, environ)
     for key, text in overrides:
         tree = put_setting(tree, key, parse_value(text, "--set"))
-    loaded = build(tree)
+    loaded = build(tree, os.path.realpath)
     return loaded._replace(warnings=(*warnings, *loaded.warnings))
 
 

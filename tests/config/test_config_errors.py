@@ -23,6 +23,14 @@ MISTAKES = [
         "meters:\n- device: /dev/a\n- name: b\n  devise: /dev/b",
         "energyd.yml:4: meters[1].devise: unknown key; did you mean meters[1].device?",
     ),
+    (
+        "meters:\n- device: /dev/a\n- name: b\n  device: /dev/../dev/a",
+        "energyd.yml:4: meters[1].device: /dev/../dev/a is that of meters[0] (/dev/a); give each meter its own, or remove one",
+    ),
+    (
+        "meters: [{device: 'socket://a:1'}, {name: b, device: 'socket://a:1'}]",
+        "energyd.yml:1: meters[1].device: socket://a:1 is that of meters[0]; give each meter its own",
+    ),
     ("metrics: {push: {ulr: x}}", "energyd.yml:1: metrics.push.ulr: unknown key; did you mean metrics.push.url?"),
     ("metrics: {push: [{ulr: x},{}]}", "energyd.yml:1: metrics.push[0].ulr: unknown key; did you mean metrics.push[0].url?"),
     ("clock: {rate: 5}", "energyd.yml:1: clock: unknown key; "),
@@ -342,3 +350,20 @@ def test_a_flag_is_named_as_such(refused):
     assert refused("", {}, (("metrics.port", "x"),)) == "--set: metrics.port: must be an integer from 1 to 65535, not x"
     assert refused("metrics: 5", {}, (("metrics.port", "1"),)).startswith("--set: ")
     assert refused("", {}, (("meters", "[{"),)) == "--set: not YAML: expected the node content, but found '<stream end>'"
+
+
+def test_one_device_under_two_names_is_found_out(tmp_path):
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id/usb-adapter").symlink_to("../ttyUSB0")
+    path = tmp_path / "energyd.yml"
+    path.write_text(f"meters: [{{device: {tmp_path}/ttyUSB0}}, {{name: b, device: {tmp_path}/by-id/usb-adapter}}]\n")
+
+    with pytest.raises(ConfigError, match=r"meters\[1\].device: .*usb-adapter is that of meters\[0\] \(.*ttyUSB0\)"):
+        configfile.load(str(path), {})
+
+
+def test_a_capture_may_be_read_twice(tmp_path):
+    path = tmp_path / "energyd.yml"
+    path.write_text("meters: [{device: 'file:/a'}, {name: b, device: 'file:/a'}]\n")
+
+    assert len(configfile.load(str(path), {}).meters) == 2

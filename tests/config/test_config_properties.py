@@ -52,7 +52,7 @@ def named(item):
 
 
 configuration = optional(
-    meters=named(meter),
+    meters=named(meter).filter(lambda meters: len({each["device"] for each in meters}) == len(meters)),
     metrics=optional(
         enabled=st.booleans(),
         listen=hostname,
