@@ -9,12 +9,21 @@ from typing import NamedTuple
 
 from energyd import __version__
 from energyd.config import Config
-from energyd.export import efficiencymetrics, ledgermetrics, linkymetrics, myelectricaldata, scaphmetrics
+from energyd.export import (
+    cadvisormetrics,
+    efficiencymetrics,
+    ledgermetrics,
+    linkymetrics,
+    myelectricaldata,
+    nodemetrics,
+    scaphmetrics,
+)
 from energyd.export.access import Access
 from energyd.export.document import names
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
+from energyd.export.scaphfiles import Files
 from energyd.export.selection import Selection
 from energyd.export.selfmetrics import SelfMetrics
 from energyd.export.served import Served
@@ -57,9 +66,13 @@ def _served(keeper: Keeper, settings: Config, selection: Selection, http: HttpMe
         views.append(linkymetrics.LinkyExporter(settings.metrics.linky_exporter_name).families)
     if myelectricaldata.NAME in settings.compatibility:
         views.append(myelectricaldata.Families(http.answered))
+    ourselves = _self_metrics(keeper, settings)
     if scaphmetrics.NAME in settings.compatibility:
-        views.append(scaphmetrics.Scaphandre(settings.procfs_root, page_bytes=os.sysconf("SC_PAGE_SIZE")).families)
-    sources = [pushers.families, _self_metrics(keeper, settings).families]
+        page_bytes = os.sysconf("SC_PAGE_SIZE")
+        machine, own = Files(settings.procfs_root, page_bytes), Files("/proc", page_bytes)
+        views.append(scaphmetrics.Scaphandre(machine, own, ourselves.pids, __version__).families)
+    views += [module.families for module in (nodemetrics, cadvisormetrics) if module.NAME in settings.compatibility]
+    sources = [pushers.families, ourselves.families]
     labels = settings.metrics.labels
     return Served(keeper.refresh, CLOCK, __version__, labels, sources, http.exposition, views=views, selection=selection)
 

@@ -142,7 +142,7 @@ class Engine:
             ready=ready,
             host=self._host_view(zones),
             zones=zones,
-            processes=self.table.snapshot(self.groups.names()),
+            processes=self.table.snapshot(self.groups.keys()),
             meters=tuple(meter.snapshot(mono_ns) for meter in self.meters.values()),
             rings=rings,
             groups=self._groups_view(),

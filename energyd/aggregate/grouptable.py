@@ -89,9 +89,9 @@ class GroupTable:
         if measured:
             self.windows.observe(begin_ns, end_ns, energies)
 
-    def names(self) -> dict[int, tuple[str, str]]:
-        """(name, environment) by number."""
-        return {number: (key.name, key.environment) for key, number in self._number_of.items()}
+    def keys(self) -> dict[int, GroupKey]:
+        """Of all groups, by number."""
+        return {number: key for key, number in self._number_of.items()}
 
     def snapshot(self, memory_bytes: dict[int, int], ungrouped: tuple[int, int], containers: tuple[tuple[str, int], ...]) -> Groups:
         """`memory_bytes` by number; `ungrouped`: energy and CPU time of the exited that no control group explains."""

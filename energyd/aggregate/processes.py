@@ -4,6 +4,7 @@ A process is (pid, start time). A command is what taskstats tells of tasks that 
 of these together are one consumer without a pid, which is forgotten a minute after it was last heard of.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from energyd.aggregate.attribute import Int64
 from energyd.aggregate.ranking import Ranking
 from energyd.aggregate.snapshot import Process, Processes
-from energyd.groups.grouper import Member
+from energyd.groups.grouper import GroupKey, Member
 from energyd.redact import redact
 
 KEPT: Final[tuple[str, ...]] = ("pid", "start_ticks", "comm", "cgroup", "uid", "hierarchy")
@@ -21,6 +22,7 @@ CMDLINE_CHARS: Final = 512
 Command = tuple[str, str, int]
 """comm, control group, uid."""
 NO_GROUP: Final = -1
+_NO_KEY: Final = GroupKey("", "", "", "")
 
 
 class ProcessTable:
@@ -126,10 +128,11 @@ class ProcessTable:
                 slots, energy_uj, cpu_ns = unique, energies, times
         self._ranking.book(slots, energy_uj, cpu_ns, elapsed_ns, measured)
 
-    def snapshot(self, group_names: dict[int, tuple[str, str]]) -> Processes:
-        """What to show now: the visible, and the sums of everybody else. `group_names`: (group, environment) by number."""
+    def snapshot(self, groups: Mapping[int, GroupKey]) -> Processes:
+        """What to show now: the visible, and the sums of everybody else. `groups` by number."""
         ranking = self._ranking
         powers_w, other_power_w = ranking.powers_w()
+        busy_cpus = ranking.busy_cpus()
         visible = []
         gone_energy_uj, gone_cpu_ns = ranking.gone_energy_uj, ranking.gone_cpu_ns
         hidden_energy_uj, hidden_cpu_ns = ranking.hidden()
@@ -140,7 +143,7 @@ class ProcessTable:
                 gone_cpu_ns += int(ranking.cpu_ns[slot])
                 continue
             entry = self._labels[slot]
-            group, environment = group_names.get(self.group[slot], ("", ""))
+            group = groups.get(self.group[slot], _NO_KEY)
             visible.append(
                 Process(
                     pid=entry["pid"],
@@ -151,8 +154,10 @@ class ProcessTable:
                     power_w=powers_w.get(slot, 0.0),
                     cpu_ns=int(ranking.cpu_ns[slot]),
                     cmdline=entry.get("cmdline", ""),
-                    group=group,
-                    environment=environment,
+                    group=group.name,
+                    environment=group.environment,
+                    kind=group.kind,
+                    busy_cpus=busy_cpus.get(slot, 0.0),
                 )
             )
         return Processes(

@@ -31,7 +31,7 @@ class Ranking:
         self.cpu_ns = np.zeros(0, np.int64)
         self.shown = np.zeros(0, bool)
         self._rank = np.zeros(0)
-        self._recent: deque[tuple[int, Int64, Int64]] = deque()  # (elapsed_ns, slots, energy_uj) of the last intervals
+        self._recent: deque[tuple[int, Int64, Int64, Int64]] = deque()  # (elapsed_ns, slots, energy_uj, cpu_ns) lately
         self.other_energy_uj = self.other_cpu_ns = 0
         self.gone_energy_uj = self.gone_cpu_ns = 0
 
@@ -61,8 +61,8 @@ class Ranking:
         self.cpu_ns[visible] += cpu_ns[shown]
         self.other_energy_uj += int(energy_uj[hidden].sum())
         self.other_cpu_ns += int(cpu_ns[hidden].sum())
-        self._recent.append((elapsed_ns, slots, energy_uj))
-        while len(self._recent) > 1 and sum(ns for ns, _, _ in self._recent) - self._recent[0][0] >= POWER_WINDOW_NS:
+        self._recent.append((elapsed_ns, slots, energy_uj, cpu_ns))
+        while len(self._recent) > 1 and sum(ns for ns, *_ in self._recent) - self._recent[0][0] >= POWER_WINDOW_NS:
             self._recent.popleft()
 
     def _choose(self) -> None:
@@ -95,8 +95,9 @@ class Ranking:
         self.energy_uj[ended] = self.cpu_ns[ended] = 0
         self._rank[ended] = 0.0
         self.shown[ended] = False
-        for _, booked, energy_uj in self._recent:
-            energy_uj[np.isin(booked, ended)] = 0
+        for _, booked, energy_uj, cpu_ns in self._recent:
+            over = np.isin(booked, ended)
+            energy_uj[over] = cpu_ns[over] = 0
 
     def ranks(self, slots: list[int]) -> list[float]:
         ranks: list[float] = self._rank[slots].tolist()
@@ -104,15 +105,24 @@ class Ranking:
 
     def powers_w(self) -> tuple[dict[int, float], float]:
         """Mean power over the last second or so by shown slot, and of all others together."""
-        window_ns = sum(ns for ns, _, _ in self._recent)
+        window_ns = sum(ns for ns, *_ in self._recent)
         if not window_ns:
             return {}, 0.0
         recent_uj = np.zeros(len(self._rank), np.int64)
-        for _, slots, energy_uj in self._recent:
+        for _, slots, energy_uj, _ in self._recent:
             recent_uj[slots] += energy_uj
         shown = np.flatnonzero(self.shown)
         powers = dict(zip(shown.tolist(), (recent_uj[shown] * 1000 / window_ns).tolist(), strict=True))
         return powers, int(recent_uj.sum() - recent_uj[shown].sum()) * 1000 / window_ns
+
+    def busy_cpus(self) -> dict[int, float]:
+        """CPUs used over the same time by shown slot."""
+        window_ns = sum(ns for ns, *_ in self._recent)
+        recent_ns = np.zeros(len(self._rank), np.int64)
+        for _, slots, _, cpu_ns in self._recent:
+            recent_ns[slots] += cpu_ns
+        shown = np.flatnonzero(self.shown)
+        return dict(zip(shown.tolist(), (recent_ns[shown] / window_ns).tolist(), strict=True)) if window_ns else {}
 
     def state(self, used: int) -> dict[str, Any]:
         """Of the slots below `used`."""

@@ -54,6 +54,8 @@ class Process(NamedTuple):
     cmdline: str = ""  # without its secrets, cut to a few hundred characters
     group: str = ""
     environment: str = ""
+    kind: str = ""  # of its group
+    busy_cpus: float = 0.0  # CPUs that it used over the last second
 
 
 class Processes(NamedTuple):

@@ -1,30 +1,30 @@
 """`scaph_*`: the families of Scaphandre that its own dashboards and those made for it query (source: its metrics reference).
 
 Names, labels and units (microjoules, microwatts) are its own; its faults are not: energies are totals that never wrap, so
-`increase` and `rate` are right; the power of the host is that of all its sockets at one time; label values are escaped, not
-mutilated. Only the visible processes are shown, so that a busy container host is not hundreds of series. What is simulated or
-modelled has a label `source` besides.
+`increase` and `rate` are right; the power of the host is that of all its sockets at one time; the load of 15 min is not that of 5;
+every disk is shown; label values are escaped, not mutilated; two who ask see the same. Only the visible processes are shown, so a
+busy container host is not hundreds of series. What is simulated or modelled has a label `source` besides.
 """
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from energyd.aggregate.snapshot import Snapshot, Zone
 from energyd.export.metric import FLOAT, GAUGE, INHERITED_COUNTER, Family, LabelValues, Metric
+from energyd.export.scaphfiles import Files, Kernel, Memory, Traffic
+from energyd.units import NS_PER_S
 
 NAME: Final = "scaphandre"
 """Its name in the list `compatibility` of the configuration."""
 SOURCE: Final = "source"
 MEASURED: Final = ("rapl", "hwmon", "battery", "meter")
 UW_PER_W: Final = 1_000_000
-DISK_TYPES: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "vfat", "zfs")
+VM: Final = "vm"
 
 HOST: Final = ("value_source",)
 SOCKET: Final = ("socket_id",)
 DOMAIN: Final = ("domain_name", "domain_id", "socket_id")
-PROCESS: Final = ("exe", "cmdline", "pid")
+PROCESS: Final = ("exe", "cmdline", "pid", "vmname")
 DISK: Final = ("disk_name", "disk_file_system", "disk_mount_point")
 
 
@@ -47,6 +47,15 @@ PROCESS_POWER: Final = _gauge(
 )
 PROCESS_MEMORY: Final = _gauge("process_memory_bytes", "Resident memory of a process in bytes.", PROCESS, "usage.top")
 PROCESS_VIRTUAL: Final = _gauge("process_memory_virtual_bytes", "Virtual memory of a process in bytes.", PROCESS, "usage.top")
+PROCESS_CPU: Final = _gauge(
+    "process_cpu_usage_percentage", "CPU that a process uses, in percent of all CPUs of the machine.", PROCESS, "usage.top", FLOAT
+)
+PROCESS_READ: Final = _counter(
+    "process_disk_total_read_bytes", "Bytes that storage was read for a process, where that may be known.", PROCESS, "usage.top"
+)
+PROCESS_WRITTEN: Final = _counter(
+    "process_disk_total_write_bytes", "Bytes that storage was written for a process, likewise.", PROCESS, "usage.top"
+)
 MEMORY: Final = {
     "MemTotal": _gauge("host_memory_total_bytes", "Memory of the machine in bytes.", (), "1"),
     "MemAvailable": _gauge("host_memory_available_bytes", "Memory that can be had without swapping, in bytes.", (), "1"),
@@ -60,11 +69,18 @@ LOAD: Final = tuple(
 )
 DISK_TOTAL: Final = _gauge("host_disk_total_bytes", "Size of a file system in bytes.", DISK, "file systems")
 DISK_AVAILABLE: Final = _gauge("host_disk_available_bytes", "Room left in a file system in bytes.", DISK, "file systems")
-SELF_MEMORY: Final = _gauge("self_memory_bytes", "Resident memory of the exporting process in bytes.", (), "1")
-SELF_VIRTUAL: Final = _gauge("self_memory_virtual_bytes", "Virtual memory of the exporting process in bytes.", (), "1")
-SELF_OLD: Final = _gauge(
-    "self_mem_total_program_size", "Virtual memory of the exporting process, under its name before 1.0.", (), "1"
-)
+KERNEL: Final = {
+    "processes": _counter("forks_since_boot_total", "Processes and threads that were started since boot.", (), "1"),
+    "ctxt": _counter("context_switches_total", "Context switches since boot.", (), "1"),
+    "procs_running": _gauge("processes_running_current", "Threads that run or could run.", (), "1"),
+    "procs_blocked": _gauge("processes_blocked_current", "Threads that wait for a disk.", (), "1"),
+}
+SELF_VERSION: Final = _gauge("self_version", "Version of energyd; 1.0.2 is 1.02.", (), "1", FLOAT)
+SELF_CPU: Final = _gauge("self_cpu_usage_percent", "CPU of all processes of energyd, in percent of all CPUs.", (), "1", FLOAT)
+SELF_MEMORY: Final = _gauge("self_memory_bytes", "Resident memory of all processes of energyd in bytes.", (), "1")
+SELF_VIRTUAL: Final = _gauge("self_memory_virtual_bytes", "Virtual memory of all processes of energyd in bytes.", (), "1")
+SELF_OLD: Final = _gauge("self_mem_total_program_size", "The same, under its name before Scaphandre 1.0.", (), "1")
+SELF_PROCESSES: Final = _gauge("self_topo_procs_nb", "Processes that are followed.", (), "1")
 
 METRICS: Final[tuple[Metric, ...]] = (
     HOST_ENERGY,
@@ -74,15 +90,22 @@ METRICS: Final[tuple[Metric, ...]] = (
     DOMAIN_ENERGY,
     DOMAIN_POWER,
     PROCESS_POWER,
+    PROCESS_CPU,
     PROCESS_MEMORY,
     PROCESS_VIRTUAL,
+    PROCESS_READ,
+    PROCESS_WRITTEN,
     *MEMORY.values(),
     *LOAD,
     DISK_TOTAL,
     DISK_AVAILABLE,
+    *KERNEL.values(),
+    SELF_VERSION,
+    SELF_CPU,
     SELF_MEMORY,
     SELF_VIRTUAL,
     SELF_OLD,
+    SELF_PROCESSES,
 )
 
 
@@ -94,15 +117,28 @@ class Row(NamedTuple):
 
 
 class Scaphandre:
-    """The families of a Snapshot; memory of processes, load and disks are read below `procfs_root`."""
+    """The families of a Snapshot. What the rings do not tell is read from `machine`, the procfs of the configuration; what energyd
+    costs from `own`, that of our own PID namespace, for the processes that `own_pids` names."""
 
-    def __init__(self, procfs_root: str, statvfs: Callable[[str], os.statvfs_result] = os.statvfs, page_bytes: int = 4096) -> None:
-        self._procfs = Path(procfs_root)
-        self._statvfs = statvfs
-        self._page_bytes = page_bytes
+    def __init__(self, machine: Files, own: Files, own_pids: Callable[[], Iterable[int]], version: str) -> None:
+        self._machine = machine
+        self._own = own
+        self._own_pids = own_pids
+        self._version = _number(version)
+        self._looked_ns: int | None = None
+        self._details: dict[str, tuple[Memory | None, Traffic | None]] = {}  # of the visible processes, by pid
+        self._own_look: tuple[int, int] | None = None  # (mono_ns, cpu_ns) that the usage is counted from
+        self._own_percent: float | None = None
 
     def families(self, snapshot: Snapshot) -> list[Family]:
-        rows = [*_energy(snapshot), *self._processes(snapshot), *self._machine(snapshot)]
+        self._look(snapshot)
+        kernel = self._machine.kernel()
+        rows = [
+            *_energy(snapshot),
+            *self._processes(snapshot, kernel.cpus),
+            *self._host(snapshot, kernel),
+            *self._self(snapshot, kernel.cpus),
+        ]
         estimated = any(row.source and row.source not in MEASURED for row in rows)
         families = []
         for metric in METRICS:
@@ -116,59 +152,76 @@ class Scaphandre:
                 families.append(Family(metric, [row.labels for row in mine], [row.value for row in mine]))
         return families
 
-    def _processes(self, snapshot: Snapshot) -> Iterator[Row]:
+    def _look(self, snapshot: Snapshot) -> None:
+        """Read what the visible processes hold, at most once a second: two files each."""
+        if self._looked_ns is None or snapshot.mono_ns - self._looked_ns >= NS_PER_S:
+            self._looked_ns = snapshot.mono_ns
+            pids = [str(process.pid) for process in snapshot.processes.visible if process.pid]
+            self._details = {pid: (self._machine.memory(pid), self._machine.traffic(pid)) for pid in pids}
+
+    def _processes(self, snapshot: Snapshot, cpus: int) -> Iterator[Row]:
         for process in snapshot.processes.visible:
             if not process.pid:  # the short-lived of one command together: no process that Scaphandre could name
                 continue
-            labels = (process.comm, process.cmdline, str(process.pid))
+            pid = str(process.pid)
+            labels = (process.comm, process.cmdline, pid, process.group if process.kind == VM else "")
             if snapshot.host.energy_uj is not None:
                 yield Row(PROCESS_POWER, labels, round(process.power_w * UW_PER_W), snapshot.host.source)
-            memory = self._memory(str(process.pid))
+            if cpus:
+                yield Row(PROCESS_CPU, labels, 100 * process.busy_cpus / cpus)
+            memory, traffic = self._details.get(pid, (None, None))
             if memory is not None:
-                yield Row(PROCESS_VIRTUAL, labels, memory[0])
-                yield Row(PROCESS_MEMORY, labels, memory[1])
+                yield Row(PROCESS_VIRTUAL, labels, memory.virtual_bytes)
+                yield Row(PROCESS_MEMORY, labels, memory.resident_bytes)
+            if traffic is not None:
+                yield Row(PROCESS_READ, labels, traffic.read_bytes)
+                yield Row(PROCESS_WRITTEN, labels, traffic.written_bytes)
 
-    def _memory(self, pid: str) -> tuple[int, int] | None:
-        """(virtual, resident) bytes by statm of proc(5), None if the process has gone."""
-        try:
-            virtual, resident = (self._procfs / pid / "statm").read_text().split()[:2]
-        except (OSError, ValueError):
-            return None
-        return int(virtual) * self._page_bytes, int(resident) * self._page_bytes
-
-    def _machine(self, snapshot: Snapshot) -> Iterator[Row]:
+    def _host(self, snapshot: Snapshot, kernel: Kernel) -> Iterator[Row]:
         for field, size_bytes in snapshot.host.memory_bytes:
             if field in MEMORY:
                 yield Row(MEMORY[field], (), size_bytes)
-        try:
-            averages = (self._procfs / "loadavg").read_text().split()[: len(LOAD)]
-        except OSError:
-            averages = []
-        for metric, average in zip(LOAD, averages, strict=False):
-            yield Row(metric, (), float(average))
-        yield from self._disks()
-        own = self._memory("self")
-        if own is not None:
-            yield from (Row(SELF_VIRTUAL, (), own[0]), Row(SELF_OLD, (), own[0]), Row(SELF_MEMORY, (), own[1]))
+        for metric, average in zip(LOAD, self._machine.load_averages(), strict=False):
+            yield Row(metric, (), average)
+        for name, metric in KERNEL.items():
+            if name in kernel.counts:
+                yield Row(metric, (), kernel.counts[name])
+        for disk in self._machine.disks():
+            labels = (disk.name, disk.file_system, disk.mount_point)
+            yield Row(DISK_TOTAL, labels, disk.total_bytes)
+            yield Row(DISK_AVAILABLE, labels, disk.available_bytes)
 
-    def _disks(self) -> Iterator[Row]:
-        try:
-            lines = (self._procfs / "self/mounts").read_text().splitlines()
-        except OSError:
+    def _self(self, snapshot: Snapshot, cpus: int) -> Iterator[Row]:
+        """All processes of energyd together."""
+        pids = [str(pid) for pid in self._own_pids() if pid]
+        memories = [memory for memory in map(self._own.memory, pids) if memory is not None]
+        if not memories:
             return
-        seen = set()
-        for line in lines:
-            device, mount_point, kind = line.split(" ")[:3]
-            if kind not in DISK_TYPES or device in seen:
-                continue
-            seen.add(device)
-            labels = (device, kind, mount_point.replace("\\040", " "))
-            try:
-                room = self._statvfs(labels[2])
-            except OSError:  # a mount of another namespace, or one that hangs by a dead server
-                continue
-            yield Row(DISK_TOTAL, labels, room.f_blocks * room.f_frsize)
-            yield Row(DISK_AVAILABLE, labels, room.f_bavail * room.f_frsize)
+        yield Row(SELF_VERSION, (), self._version)
+        yield Row(SELF_PROCESSES, (), snapshot.processes.alive)
+        yield Row(SELF_VIRTUAL, (), sum(memory.virtual_bytes for memory in memories))
+        yield Row(SELF_OLD, (), sum(memory.virtual_bytes for memory in memories))
+        yield Row(SELF_MEMORY, (), sum(memory.resident_bytes for memory in memories))
+        percent = self._percent(snapshot.mono_ns, sum(map(self._own.cpu_ns, pids)), cpus)
+        if percent is not None:
+            yield Row(SELF_CPU, (), percent)
+
+    def _percent(self, mono_ns: int, cpu_ns: int, cpus: int) -> float | None:
+        """Of all CPUs, between two looks at least a second apart, so that several scrapers see the same; None until then."""
+        if self._own_look is None:
+            self._own_look = mono_ns, cpu_ns
+        elapsed_ns, used_ns = mono_ns - self._own_look[0], cpu_ns - self._own_look[1]
+        if elapsed_ns >= NS_PER_S and cpus:
+            self._own_look = mono_ns, cpu_ns
+            self._own_percent = max(0.0, 100 * used_ns / elapsed_ns / cpus)  # less: one of us was started anew
+        return self._own_percent
+
+
+def _number(version: str) -> float:
+    """As Scaphandre shows its own: 1.0.2 is 1.02."""
+    major, _, rest = version.partition(".")
+    digits = "".join(part for part in rest.split(".") if part.isdigit())
+    return float(f"{major}.{digits or 0}") if major.isdigit() else 0.0
 
 
 def _energy(snapshot: Snapshot) -> Iterator[Row]:

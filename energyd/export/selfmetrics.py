@@ -134,6 +134,10 @@ class SelfMetrics:
             pass
         return [found[name] for name in sorted(found)]
 
+    def pids(self) -> list[int]:
+        """Of every process that belongs to us and lives."""
+        return [worker.pid for worker in self.workers() if worker.pid]
+
     def _restarts(self, worker: Worker) -> int:
         if worker.restarts is not None:
             return worker.restarts
