@@ -50,6 +50,7 @@ class Keeper:
             self._set_aside(GROUP_WINDOWS, "belongs to it")
             self.engine, cursors = self._new_engine(settings), {}
         self.ledger.follow(self.engine.meters)
+        self._charge()
         self.feed = Feed(Path(settings.run_dir), self.engine, cursors)
 
     def _new_engine(self, settings: Config) -> Engine:
@@ -86,8 +87,13 @@ class Keeper:
         """Take over everything that is in the rings now."""
         self.feed.pull()
         self.ledger.flush()
+        self._charge()
         for fault in self.feed.faults():
             self._faults.report(fault, fault)
+
+    def _charge(self) -> None:
+        """What has been used since the last time costs what is in force now: once a second, so that a change of tariff is met."""
+        self.engine.groups.costs.price_neur_per_wh = self.ledger.charge(self.engine.zones.host_uj, CLOCK.mono_ns())
 
     def every_second(self) -> None:
         """Fold, so that no ring overflows; guests are told what they use, because they cannot ask."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from energyd.aggregate.attribute import Int64
+from energyd.aggregate.groupcosts import GroupCosts
 from energyd.aggregate.groupwindows import GroupWindows
 from energyd.aggregate.ranking import Ranking
 from energyd.aggregate.snapshot import Group, Groups
@@ -25,6 +26,7 @@ class GroupTable:
     def __init__(self, top: int) -> None:
         self._ranking = Ranking(top)
         self.windows = GroupWindows(self._ranking.leaders)
+        self.costs = GroupCosts()
         self._limit = REMEMBERED * max(top, 16)
         self._number_of: dict[GroupKey, int] = {}
         self._keys: list[GroupKey | None] = []
@@ -72,6 +74,7 @@ class GroupTable:
         forgotten = [number for _, number in ranked[: max(1, self._limit // 8)]]
         self._ranking.clear(forgotten)
         self.windows.forget(forgotten)
+        self.costs.forget(forgotten)
         for number in forgotten:
             key = self.key(number)
             del self._number_of[key]
@@ -86,6 +89,9 @@ class GroupTable:
         present = np.flatnonzero(np.bincount(numbers, minlength=len(self._keys)))
         self._ranking.show(np.fromiter(self._number_of.values(), np.int64, len(self._number_of)))
         self._ranking.book(present, energies[present], times[present], end_ns - begin_ns, measured)
+        used = energies[present] > 0
+        spent = present[used]
+        self.costs.book(zip(spent.tolist(), energies[spent].tolist(), self._ranking.shown[spent].tolist(), strict=True))
         if measured:
             self.windows.observe(begin_ns, end_ns, energies)
 
@@ -98,8 +104,8 @@ class GroupTable:
         ranking = self._ranking
         powers_w, other_power_w = ranking.powers_w()
         hidden_energy_uj, hidden_cpu_ns = ranking.hidden()
-        visible = []
-        for number in ranking.shown.nonzero()[0].tolist():
+        visible, shown = [], ranking.shown.nonzero()[0].tolist()
+        for number in shown:
             key = self.key(number)
             visible.append(
                 Group(
@@ -110,6 +116,7 @@ class GroupTable:
                     processes=self.processes[number],
                     memory_bytes=memory_bytes.get(number),
                     windows=self.windows.of(number),
+                    cost_neur=self.costs.of(number),
                 )
             )
         return Groups(
@@ -125,6 +132,9 @@ class GroupTable:
             ungrouped_cpu_ns=ungrouped[1],
             known=len(self._number_of),
             containers=containers,
+            other_cost_neur=self.costs.other,
+            gone_cost_neur=self.costs.gone,
+            hidden_cost_neur=self.costs.hidden(shown),
         )
 
     def state(self) -> dict[str, Any]:
@@ -133,6 +143,7 @@ class GroupTable:
             "held": self._held,
             "processes": self.processes,
             "ranking": self._ranking.state(len(self._keys)),
+            "costs": self.costs.state(),
         }
 
     def windows_state(self) -> list[Any]:
@@ -153,3 +164,5 @@ class GroupTable:
             (state["held"], state["processes"]) if same_boot else ([0] * len(self._keys), [0] * len(self._keys))
         )
         self._ranking.restore(state["ranking"])
+        if "costs" in state:
+            self.costs.restore(state["costs"])

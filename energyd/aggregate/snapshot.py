@@ -88,6 +88,7 @@ class Group(NamedTuple):
     processes: int
     memory_bytes: int | None  # of its control groups; None = it has none that tells
     windows: tuple[Window, ...] = ()  # of its power, if it is one of those that use most
+    cost_neur: int | None = None  # nano-euros, each microjoule at the price in force when it was used; None = no price was known
 
 
 class Groups(NamedTuple):
@@ -105,6 +106,9 @@ class Groups(NamedTuple):
     containers: tuple[tuple[str, int], ...] = ()  # (runtime, how many hold processes)
     hidden_energy_uj: int = 0  # of groups that were visible and are out of view: they go on from it when they come back
     hidden_cpu_ns: int = 0
+    other_cost_neur: int | None = None  # nano-euros, each microjoule at the price in force; None = no price has been known
+    gone_cost_neur: int | None = None
+    hidden_cost_neur: int | None = None
 
 
 class Register(NamedTuple):

@@ -16,6 +16,7 @@ from energyd.export.metric import FLOAT, INFO, NS, UJ, Family, LabelValues, Metr
 _GROUP: Final = ("group", "kind", "runtime", "environment")
 _GROUPS: Final = "usage.max_groups + 1"
 _OTHER: Final = ("other", "", "", "")
+NEUR: Final = 9  # nano-euros are billionths of a euro
 _LEADING: Final = 10
 
 GROUP_ENERGY = counter(
@@ -100,6 +101,30 @@ UNGROUPED_ENERGY = counter(
     UJ,
 )
 UNGROUPED_CPU = counter("energyd_ungrouped_cpu_seconds_total", "seconds", "CPU time of the same tasks.", (), "1", NS)
+GROUP_COST = counter(
+    "energyd_group_cost_euros_total",
+    "euros",
+    "Cost of the energy of the same groups, each joule at the price in force when it was used.",
+    (*_GROUP, "source"),
+    _GROUPS,
+    NEUR,
+)
+GROUP_GONE_COST = counter(
+    "energyd_group_gone_cost_euros_total",
+    "euros",
+    "Cost of groups that were visible and have been forgotten: what their vanished series had counted.",
+    ("source",),
+    "1",
+    NEUR,
+)
+GROUP_HIDDEN_COST = gauge(
+    "energyd_group_hidden_cost_euros",
+    "euros",
+    "Cost that groups out of view had counted while they were visible; they go on from it when they come back.",
+    ("source",),
+    "1",
+    NEUR,
+)
 GROUPS = gauge("energyd_groups", "", "Groups that are known, visible or not.", (), "1")
 CONTAINERS = gauge("energyd_containers", "", "Containers that hold processes.", ("runtime",), "17")
 PROCESS_INFO = Metric(
@@ -151,6 +176,12 @@ def families(snapshot: Snapshot) -> dict[str, Family]:
             Family(UNGROUPED_ENERGY, [(source,)], [groups.ungrouped_energy_uj]),
             *_windows(visible, source),
         ]
+        if groups.other_cost_neur is not None:  # a price has been known
+            found += [
+                Family(GROUP_COST, sourced, [*(group.cost_neur or 0 for group in visible), groups.other_cost_neur]),
+                Family(GROUP_GONE_COST, [(source,)], [groups.gone_cost_neur or 0]),
+                Family(GROUP_HIDDEN_COST, [(source,)], [groups.hidden_cost_neur or 0]),
+            ]
     return {family.metric.name: family for family in found if family.labels}
 
 

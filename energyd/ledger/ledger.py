@@ -151,9 +151,7 @@ class Ledger:
     def view(self, host: Host, mono_ns: int) -> LedgerView:
         """What the Snapshot shows at an instant of the machine's monotonic clock; charges the host's energy on the way."""
         meters = self._meters(mono_ns)
-        house = [meter.price_neur_per_wh for meter in meters if not self._keepers[meter.meter].produces]
-        price = next((price for price in house if price is not None), self._prices.flat_neur_per_wh)
-        self._host.charge(host.energy_uj, price)
+        price = self.charge(host.energy_uj, mono_ns)
         return LedgerView(
             meters=meters,
             price_neur_per_wh=price,
@@ -163,6 +161,22 @@ class Ledger:
             waiting=self._waiting(),
             behind=sum(keeper.behind for keeper in self._keepers.values()),
         )
+
+    def charge(self, host_uj: int | None, mono_ns: int) -> int | None:
+        """The host's counter stands at `host_uj`: charge what has been added. Returns the price in force, None if none is known."""
+        price = self._price(mono_ns)
+        self._host.charge(host_uj, price)
+        return price
+
+    def _price(self, mono_ns: int) -> int | None:
+        """Nano-euros per watt-hour now: of the first house meter that says which of its registers counts, else the flat price."""
+        for name, keeper in self._keepers.items():
+            if keeper.active and not keeper.produces:
+                day = self._days.day_of(keeper.now_s(self._times[name].to_meter_ns(mono_ns)))
+                price = self._prices.price(name, day, keeper.active, keeper.period(keeper.active))
+                if price is not None:
+                    return price
+        return self._prices.flat_neur_per_wh
 
     def _self_consumed(self, meters: tuple[MeterLedger, ...]) -> tuple[tuple[str, int], ...]:
         """By stretch; nothing where no production meter is configured."""

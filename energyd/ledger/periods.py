@@ -2,7 +2,7 @@
 
 Historique: the register's own label says it (54E 6.1), and PTEC says which one counts. Standard: NTARF is the number of the EASFnn
 that counts and LTARF its name in words, which depends on the supplier's calendar (NGTF); so the name is learned while the register
-counts, and until then follows from the calendars that every supplier numbers alike (54E 6.2.3). Professional meters: professional.py.
+counts, and until then follows from the calendars that every supplier numbers alike (54E 6.2.3). Others: professional.py.
 Law: a register that nobody knows counts as peak energy, so that off-peak and peak always sum to all.
 """
 

@@ -9,7 +9,7 @@ from worlds import World, cut_at_batches, new_engine, snapshot
 from energyd import samples
 from energyd.config import GroupRule
 from energyd.groups.grouper import Grouper
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_S, UJ_PER_WH
 
 seeds = st.integers(0, 10**6)
 worlds = st.builds(World, seeds, cgroups=st.booleans(), records=st.booleans(), packages=st.booleans())
@@ -47,6 +47,31 @@ def test_every_microjoule_has_exactly_one_group(world, top, max_groups):
         shot = snapshot(engine, world)
         assert_conserved(shot)
         assert len(shot.groups.visible) <= max_groups
+
+
+@settings(deadline=None, max_examples=40)
+@given(worlds, st.integers(0, 4), st.lists(st.integers(0, 10**6), min_size=8, max_size=8))
+def test_every_microjoule_of_a_group_is_charged_once_at_the_price_in_force(world, max_groups, prices):
+    """Groups come into view, go out of it and are forgotten; the whole is restarted in the middle."""
+    engine, costs_exact, charged_before = new_engine(max_groups=max_groups), 0, 0
+    for number, price in enumerate(prices):
+        engine.groups.costs.price_neur_per_wh = price
+        world.run(2.5)
+        world.feed(engine)
+        groups = snapshot(engine, world).groups
+        booked_uj = groups.hidden_energy_uj + groups.other_energy_uj + groups.gone_energy_uj
+        booked_uj += sum(group.energy_uj for group in groups.visible)
+        costs_exact += (booked_uj - charged_before) * price
+        charged_before = booked_uj
+        parts = [groups.hidden_cost_neur, groups.other_cost_neur, groups.gone_cost_neur]
+        parts += [group.cost_neur for group in groups.visible]
+        if booked_uj:
+            assert min(parts) >= 0
+            assert 0 <= costs_exact // UJ_PER_WH - sum(parts) <= len(parts), "each part is rounded down to a nano-euro"
+        if number == 4:
+            again = new_engine(max_groups=max_groups)
+            again.restore(saved(engine), same_boot=True)
+            engine = again
 
 
 @settings(deadline=None, max_examples=40)

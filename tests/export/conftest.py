@@ -71,11 +71,26 @@ def make_snapshot() -> Snapshot:
         ),
         groups=Groups(
             (
-                Group("docker", 'quo"te', "container", "docker", 1_000_007, 2.5, 3_000_000_001, 4, 5_368_709_120, group_windows),
-                Group("systemd", "ssh.service", "unit", "systemd", 0, 0.0, 0, 1, None),
+                Group(
+                    "docker",
+                    'quo"te',
+                    "container",
+                    "docker",
+                    1_000_007,
+                    2.5,
+                    3_000_000_001,
+                    4,
+                    5_368_709_120,
+                    group_windows,
+                    1_234_567_890,
+                ),
+                Group("systemd", "ssh.service", "unit", "systemd", 0, 0.0, 0, 1, None, cost_neur=0),
             ),
             *(7_000_009, 0.25, 11, 13, 17, 19, 23, 40),
             (("docker", 1),),
+            other_cost_neur=29,
+            gone_cost_neur=31,
+            hidden_cost_neur=37,
         ),
         zones=(
             zone("package-0", 9_007_199_254_740_992, shared_by="cpu_time"),

@@ -40,6 +40,21 @@ def test_without_a_power_source_groups_still_have_cpu_time(snapshot: Snapshot) -
     assert not {name for name in bare if "group" in name and ("energy_joules" in name or "watts" in name)}
 
 
+def test_what_a_group_costs_is_told_as_its_energy_is(snapshot: Snapshot) -> None:
+    told = families(snapshot)
+    assert told["energyd_group_cost_euros_total"] == {
+        ('quo"te', "container", "docker", "docker", "rapl"): 1_234_567_890,
+        ("ssh.service", "unit", "systemd", "systemd", "rapl"): 0,
+        ("other", "", "", "", "rapl"): 29,
+    }
+    assert told["energyd_group_gone_cost_euros_total"] == {("rapl",): 31}
+    assert told["energyd_group_hidden_cost_euros"] == {("rapl",): 37}
+
+
+def test_without_a_price_no_cost_is_told(snapshot: Snapshot) -> None:
+    assert not {name for name in families(snapshot._replace(groups=Groups())) if "cost" in name and "group" in name}
+
+
 def test_a_snapshot_without_groups_has_only_sums(snapshot: Snapshot) -> None:
     told = families(snapshot._replace(groups=Groups()))
     assert told["energyd_group_energy_joules_total"] == {("other", "", "", "", "rapl"): 0}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from energyd import keeper
-from energyd.config import Config, GroupRule, Metrics
+from energyd.config import Config, Energy, GroupRule, Metrics
 from energyd.keeper import Keeper
 from energyd.service import statefile
 
@@ -32,6 +32,14 @@ def test_what_one_saves_the_next_takes_up(settings: Config) -> None:
     first.save_totals()
     first.save_windows()
     assert len(Keeper(settings).engine.groups) == 1
+
+
+def test_the_price_in_force_is_looked_up_at_each_fold_and_is_what_groups_and_host_are_charged(settings: Config) -> None:
+    keeper = Keeper(settings._replace(energy=Energy(price_eur_per_kwh=0.25)))
+    assert keeper.engine.groups.costs.price_neur_per_wh == 250_000
+    keeper.engine.groups.costs.price_neur_per_wh = 7
+    keeper.fold()
+    assert keeper.engine.groups.costs.price_neur_per_wh == 250_000
 
 
 def test_the_state_of_another_version_is_set_aside_and_said(settings: Config, capsys: pytest.CaptureFixture[str]) -> None:
