@@ -30,6 +30,7 @@ OWN_LABELS = frozenset((
     "quadrant", "quantile", "reason", "register", "result", "ring", "source", "status", "target", "tariff", "tomorrow", "uid",
     "version", "window", "year", "zone",
     "colour", "data", "edge", "flag", "label", "origin", "peak", "profile", "relay", "state", "switch", "worker",
+    "container", "cpu", "device", "id", "minutes",
 ))
 # fmt: on
 """Labels that our own series carry; a constant label of that name would make two labels of one name in a series."""

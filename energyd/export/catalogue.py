@@ -10,6 +10,8 @@ counts the same energy a second time (zones inside zones, phases of a total, reg
 from typing import Final
 
 from energyd.export import (
+    containermetrics,
+    devicemetrics,
     efficiencymetrics,
     groupmetrics,
     hostmetrics,
@@ -36,6 +38,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     BUILD_INFO,
     SNAPSHOT_TIME,
     *hostmetrics.METRICS,
+    *devicemetrics.METRICS,
     *zonemetrics.METRICS,
     *processmetrics.METRICS,
     *meterregisters.METRICS,
@@ -45,6 +48,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     *servermetrics.METRICS,
     *efficiencymetrics.METRICS,
     *groupmetrics.METRICS,
+    *containermetrics.METRICS,
     *metermetrics.METRICS,
     *professionalmetrics.METRICS,
     *pushmetrics.METRICS,

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from energyd import ticprofessional
 from energyd.aggregate.snapshot import Meter, Snapshot
 from energyd.export import (
+    containermetrics,
+    devicemetrics,
     groupmetrics,
     hostmetrics,
     metermetrics,
@@ -27,6 +29,8 @@ def collect(snapshot: Snapshot, version: str) -> list[Family]:
     rows = _Rows()
     rows.put([(BUILD_INFO, (version,), 1), (SNAPSHOT_TIME, (), snapshot.real_ns)])
     rows.put(hostmetrics.rows(snapshot.host))
+    rows.put(devicemetrics.rows(snapshot.host))
+    rows.put(containermetrics.rows(snapshot.containers))
     for zone in snapshot.zones:
         rows.put(zonemetrics.rows(zone))
     rows.put(processmetrics.rows(snapshot.processes, snapshot.host))

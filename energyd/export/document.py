@@ -6,11 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from energyd.export import linkymetrics, myelectricaldata, scaphmetrics
+from energyd.export import cadvisormetrics, linkymetrics, myelectricaldata, nodemetrics, scaphmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import Metric
 
-COMPATIBILITY: Final = {module.NAME: module.METRICS for module in (linkymetrics, myelectricaldata, scaphmetrics)}
+COMPATIBILITY: Final = {
+    linkymetrics.NAME: linkymetrics.METRICS,
+    myelectricaldata.NAME: myelectricaldata.METRICS,
+    scaphmetrics.NAME: scaphmetrics.METRICS,
+    nodemetrics.NAME: nodemetrics.METRICS,
+    cadvisormetrics.NAME: cadvisormetrics.METRICS,
+}
 """The families of other programs by the value of `compatibility` that switches them on."""
 
 
@@ -31,7 +37,8 @@ measurements, `model` is an estimate and `simulated` is neither. Constant labels
 _COMPATIBILITY = """
 ## Under the names of other programs
 
-On in the shipped configuration; the key `compatibility` lists which. Names, labels and units are those of the other program.
+The key `compatibility` lists which are served; as shipped, all but `node_exporter` and `cadvisor`. Names, labels and units are
+those of the other program.
 """
 _COLUMNS = """
 | name | type | unit | labels | series at most | meaning |

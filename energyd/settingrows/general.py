@@ -35,7 +35,8 @@ ROWS: Final = (
     Setting("units", Reserved(Mappings()), "Further units of energy."),
     Setting(
         "compatibility",
-        Choices(("linky_exporter", "myelectricaldata", "scaphandre")),
-        "Metric families of other programs that are served as well, under the names that those gave them.",
+        Choices(("linky_exporter", "myelectricaldata", "scaphandre", "node_exporter", "cadvisor")),
+        "Metric families of other programs that are served as well, under the names that those gave them. node_exporter (CPU, "
+        "memory, load, disks and network of the machine) and cadvisor (those of containers) are not among them as shipped.",
     ),
 )

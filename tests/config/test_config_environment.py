@@ -135,7 +135,7 @@ def test_the_file_that_socat_made_gives_way_to_its_host(load):
         (
             "ENERGYD_COMPATIBILITY",
             '["kepler"]',
-            "ENERGYD_COMPATIBILITY: compatibility: must be linky_exporter, myelectricaldata or scaphandre",
+            "ENERGYD_COMPATIBILITY: compatibility: must be linky_exporter, myelectricaldata, scaphandre, node_exporter or cadvisor",
         ),
     ],
 )

@@ -251,7 +251,10 @@ MISTAKES = [
         "tariffs[1].name: 'a' is taken by tariffs[0]; give each its own name",
     ),
     ("units: [{name: a}]", "units: not available in this version of energyd; remove it"),
-    ("compatibility: [kepler]", "compatibility: must be linky_exporter, myelectricaldata or scaphandre, not kepler"),
+    (
+        "compatibility: [kepler]",
+        "compatibility: must be linky_exporter, myelectricaldata, scaphandre, node_exporter or cadvisor, not kepler",
+    ),
     # YAML itself
     ("- a", "energyd.yml:1: must be a mapping of sections such as 'metrics:', not a list or a single value"),
     ("metrics", "energyd.yml:1: must be a mapping of sections such as 'metrics:', not a list or a single value"),
