@@ -27,7 +27,9 @@ EXIT_NOT_ALL: Final = 1
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="energyd spool", description="Show and replay what waits on disk for the receivers.")
+    result = argparse.ArgumentParser(
+        prog="energyd spool", description="Show and replay what waits on disk for the receivers; without a command, list it."
+    )
     commands = result.add_subparsers(dest="command", required=True)
     for name, text in (
         ("list", "what waits for each receiver"),
@@ -51,7 +53,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    arguments = parser().parse_args(argv)
+    named = bool(argv) and (not argv[0].startswith("-") or argv[0] in ("-h", "--help"))
+    arguments = parser().parse_args(argv if named else ["list", *argv])
     config = _find(arguments)
     if arguments.command == "list":
         for line in _listed(config):

@@ -10,7 +10,9 @@ one needs no restart.
 """
 
 import base64
+import errno
 import io
+import os
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -201,12 +203,18 @@ class Delivery:
 
 
 def _said(error: Exception) -> str:
-    """The words of an error, of which those of aiohttp hold the address of an object."""
+    """The words of an error with what mends it; those of aiohttp hold the address of an object."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is refused: {error.certificate_error}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection: {error.os_error.strerror or error.os_error}"
-    return str(error) or type(error).__name__
+        return f"its certificate is refused: {error.certificate_error}; tls_ca_file names who has signed it"
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return str(error) or type(error).__name__
+    reason = error.os_error
+    if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
+        return "no connection: it does not speak TLS there; write http:// in the url"
+    peer = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+    code = reason.errno or 0  # those of getaddrinfo are below 0, and in words already
+    advice = "; is it running, and at this port?" if code == errno.ECONNREFUSED else ""
+    return f"no connection{peer}: {os.strerror(code) if code > 0 else reason.strerror or reason}{advice}"
 
 
 def _unusable(error: Exception) -> str:

@@ -199,9 +199,33 @@ def test_a_host_without_address_and_a_port_without_server_are_worth_another_try(
         async with way.session() as session:
             return await way.send(session, BODY, HEADERS)
 
-    for url in ("http://no-such-host.invalid/x", "http://127.0.0.1:1/x"):
+    for url, reason in (
+        ("http://no-such-host.invalid/x", "no connection: Name or service not known"),
+        ("http://127.0.0.1:1/x", "no connection: Connection refused; is it running, and at this port?"),
+    ):
         outcome = asyncio.run(main(url))
-        assert (outcome.verdict, outcome.cut, outcome.status) == ("later", True, 0)
+        assert (outcome.verdict, outcome.cut, outcome.status, outcome.fault) == ("later", True, 0, reason)
+
+
+def test_whoever_is_not_there_or_speaks_otherwise_is_named(clock: Any) -> None:
+    async def main() -> None:
+        async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1000)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            for push, reason in (
+                (Push("vm", f"https://127.0.0.1:{port}/"), "no connection: it does not speak TLS there; write http:// in the url"),
+                (Push("vm", "http://vm.example/", proxy="http://127.0.0.1:1"), "no connection to the proxy: Connection refused"),
+            ):
+                way = Delivery(push, "1", clock)
+                async with way.session() as session:
+                    assert (await way.send(session, BODY, HEADERS)).fault.startswith(reason)
+            server.close()
+
+    asyncio.run(main())
 
 
 def test_secrets_are_in_no_fault(clock: Any) -> None:

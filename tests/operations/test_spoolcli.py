@@ -43,6 +43,11 @@ def test_the_list_says_what_waits_and_changes_nothing(flags, tmp_path, capsys):
     assert files(tmp_path) == before
 
 
+def test_without_a_command_it_lists(flags, capsys):
+    assert spoolcli.main(flags) == 0
+    assert capsys.readouterr().out.startswith("vm (not configured): 12 samples wait")
+
+
 def test_without_a_spool_the_list_says_so(tmp_path, capsys):
     assert spoolcli.main(["list", "--set", f"state_dir={tmp_path}"]) == 0
     assert "no spool" in capsys.readouterr().out
@@ -118,4 +123,7 @@ def test_a_check_needs_a_receiver(tmp_path):
 def test_a_check_of_nobody_fails_and_says_why(tmp_path, capsys):
     (tmp_path / "energyd.yml").write_text("metrics: {push: {name: vm, url: http://127.0.0.1:1/}}\n")
     assert pushcli.main(["--check", "--config", str(tmp_path / "energyd.yml")]) == 1
-    assert capsys.readouterr().out == "FAIL vm: http://127.0.0.1:1: no connection: Connect call failed ('127.0.0.1', 1)\n"
+    assert (
+        capsys.readouterr().out
+        == "FAIL vm: http://127.0.0.1:1: no connection: Connection refused; is it running, and at this port?\n"
+    )
