@@ -17,6 +17,7 @@ METER, RAPL = "meter", "rapl"
 CHOICES: Final = (METER, RAPL)
 SIMULATED_METER: Final = "house"
 PUSH_KEY: Final = "metrics.push"
+SIMULATED_ZONES: Final = 5  # package, core, uncore, dram and psys of one socket
 
 
 class Simulate(NamedTuple):
@@ -27,10 +28,22 @@ class Simulate(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """The configuration that will run, and for the user a line about each thing that was found or is simulated."""
+    """The configuration that will run, and for the user a line about each thing that was found or is simulated.
+
+    `zones` is how many energy counters will be read.
+    """
 
     config: Config
     lines: tuple[tuple[str, str], ...]  # (subject, sentence)
+    zones: int
+
+
+class EnergyState(NamedTuple):
+    """Whether something tells the host's energy, a sentence about it, and how many counters can be read."""
+
+    readable: bool
+    sentence: str
+    zones: int
 
 
 def parse_simulate(text: str) -> Simulate:
@@ -43,24 +56,26 @@ def parse_simulate(text: str) -> Simulate:
     return Simulate(forced)
 
 
-def energy_state(config: Config) -> tuple[bool, str]:
-    """Whether this machine has something that tells its energy, by `energy.sources`, and a sentence about it."""
-    if METER in config.energy.sources:
-        return True, "the host's power is a meter's, by energy.sources"
+def energy_state(config: Config) -> EnergyState:
+    """What this machine has that tells its energy, by `energy.sources`."""
     found = sensor_of(config, SYSTEM_CLOCK.mono_ns)
     found.rescan()
     zones = found.zones
     found.close()
+    used = sum(zone.used for zone in zones)
+    if METER in config.energy.sources:
+        return EnergyState(True, "the host's power is a meter's, by energy.sources", used)
     host = [zone for zone in zones if zone.additive and zone.used]
     if host:
-        return True, f"{', '.join(zone.name for zone in host)} by {host[0].source}, {host[0].path or host[0].device}"
-    return False, " ".join(advice_of(config, zones)) or "no source that energy.sources names is here"
+        sentence = f"{', '.join(zone.name for zone in host)} by {host[0].source}, {host[0].path or host[0].device}"
+        return EnergyState(True, sentence, used)
+    return EnergyState(False, " ".join(advice_of(config, zones)) or "no source that energy.sources names is here", used)
 
 
 def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup:
     """Decide what is simulated. `set_keys`: the keys that flags have set, to know whether a push was asked for."""
     lines: list[tuple[str, str]] = []
-    readable, sentence = energy_state(config)
+    readable, sentence, zones = energy_state(config)
     simulated = []
     if METER in simulate.forced or (simulate.missing and not config.meters):
         simulated.append(METER)
@@ -79,6 +94,7 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
         lines.append(("meter", "none configured"))
 
     if RAPL in simulated:
+        zones = SIMULATED_ZONES
         config = config._replace(powercap_root=f"{place}/sys/class/powercap")
         lines.append(("rapl", f"SIMULATED ({'asked for' if RAPL in simulate.forced else sentence})"))
     else:
@@ -93,7 +109,7 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
             state_dir=f"{config.state_dir}/simulated",
             metrics=config.metrics._replace(push_enabled=push),
         )
-    return Setup(config, tuple(lines))
+    return Setup(config, tuple(lines), zones)
 
 
 def _simulated(meter: Meter, place: str) -> Meter:

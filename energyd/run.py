@@ -17,7 +17,10 @@ from typing import NamedTuple
 from energyd import __version__, address, configfile, machine, places, programs, rundir
 from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
+from energyd.procfs.discovery import count_processes
 from energyd.ring import layout
+from energyd.ringsizes import needed_bytes
+from energyd.room import require_room
 from energyd.service.files import write_atomically
 
 PRIVATE = 0o600
@@ -81,6 +84,7 @@ def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execv: C
     try:
         if config.metrics.enabled:
             require_port(config.metrics.listen, config.metrics.port)
+        require_room(config.run_dir, needed_bytes(config, setup.zones, count_processes(config.procfs_root)))
         write(config, invocation)
     except EnergydError:
         rundir.unlock(config.run_dir, lock)

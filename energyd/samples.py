@@ -46,6 +46,7 @@ CONTINUED: Final = 0x0002  # TIC: the text goes on in the next record of the bat
 FAILED: Final = 0x0004  # RAPL: the read failed, energy_uj holds the errno, the baseline stays
 GONE: Final = 0x0008  # USAGE: the process has ended, cpu_ns is the last value read
 KEYFRAME: Final = 0x0010  # USAGE, on END: this batch holds every consumer that lives
+KEYFRAME_NS: Final = 30_000_000_000  # from one to the next
 DEGRADED: Final = 0x0020  # TIC: the meter's clock is degraded (lower-case season)
 POWER: Final = 0x0040  # RAPL: energy_uj is no counter but the power of the moment, in microwatts
 

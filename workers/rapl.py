@@ -15,8 +15,9 @@ from energyd.config import Config
 from energyd.hostsensor import advice_of, sensor_of
 from energyd.powercap.sensor import NO_CHANGE, Change, Sample
 from energyd.ring.reporter import Reporter
-from energyd.ring.writer import RingWriter, capacity_for
-from energyd.samples import COUNTERS, FAILED, RAPL
+from energyd.ring.writer import RingWriter
+from energyd.ringsizes import rapl_capacity
+from energyd.samples import FAILED, RAPL
 from energyd.service import log, worker
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.clock import suspended_ns
@@ -44,8 +45,7 @@ class RaplReader:
         self.follow(change)
 
     def capacity_needed(self) -> int:
-        zones = sum(zone.used for zone in self.sensor.zones)
-        return capacity_for(self.config.energy.rate_hz * (zones + 1) + len(COUNTERS[RAPL.name]))
+        return rapl_capacity(self.config.energy.rate_hz, sum(zone.used for zone in self.sensor.zones))
 
     def open_ring(self) -> None:
         self.numbers: dict[str, int] = {}  # of zones

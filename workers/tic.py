@@ -13,7 +13,8 @@ from energyd import config, samples
 from energyd.config import Config, Meter
 from energyd.errors import ConfigError, EnergydError
 from energyd.ring.reporter import Reporter
-from energyd.ring.writer import RingWriter, capacity_for
+from energyd.ring.writer import RingWriter
+from energyd.ringsizes import tic_capacity
 from energyd.service import log
 from energyd.service.clock import SYSTEM_CLOCK, Clock, ScaledClock
 from energyd.service.notify import notify
@@ -22,7 +23,6 @@ from energyd.tic.decoder import UNKNOWN_LABEL, Event, FrameEnd, Group, Refused
 from energyd.tic.line import Line
 from energyd.units import NS_PER_S
 
-RECORDS_PER_S: Final = 80.0  # 960 characters a second at 9600 baud, and some groups take seven records
 TEXT_BYTES: Final = 16
 UNKNOWN_LABELS: Final = 64  # offered raw; a noisy line must not fill the labels
 
@@ -81,8 +81,7 @@ class Recorder:
 
 def startup(settings: Config, meter: Meter) -> tuple[Line, Recorder]:
     clock: Clock = ScaledClock(*settings.clock) if meter.simulated and settings.clock.rate != 1 else SYSTEM_CLOCK
-    capacity = capacity_for(RECORDS_PER_S)
-    ring = RingWriter.open(Path(settings.run_dir), f"tic-{meter.name}", samples.TIC, capacity, SYSTEM_CLOCK)
+    ring = RingWriter.open(Path(settings.run_dir), f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK)
     recorder = Recorder(ring, clock, meter.name)
     return Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault, link_lost_s=meter.link_timeout_s), recorder
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from energyd import config as configuration
 from energyd.config import Config
-from energyd.errors import ConfigError
-from energyd.procfs.discovery import list_pids
-from energyd.procfs.machine import KEYFRAME_NS, Machine
+from energyd.procfs.discovery import count_processes
+from energyd.procfs.machine import Machine
 from energyd.procfs.scan import Sink
 from energyd.ring.reporter import Reporter
-from energyd.ring.writer import RingWriter, capacity_for
-from energyd.samples import COUNTERS, CPU_MODES, KEYFRAME, MEMORY_FIELDS, USAGE
+from energyd.ring.writer import RingWriter
+from energyd.ringsizes import usage_capacity
+from energyd.samples import KEYFRAME, USAGE
 from energyd.service import log, worker
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.clock import suspended_ns
@@ -23,8 +23,6 @@ from energyd.service.loop import run_periodic, sharpen_timers
 from energyd.service.notify import notify
 from energyd.service.stop import Stop
 from energyd.units import NS_PER_S
-
-HOST_RECORDS = len(CPU_MODES) + len(MEMORY_FIELDS) + 2
 
 
 class UsageReader:
@@ -38,7 +36,7 @@ class UsageReader:
         self.scans = self.missed_ticks = 0
         self.tell_due_ns = 0
         self.labelled = 0  # since the ring was opened or rotated
-        capacity = capacity_needed(count_processes(config.procfs_root), config.usage.rate_hz)
+        capacity = usage_capacity(config.usage.rate_hz, count_processes(config.procfs_root))
         self.writer = RingWriter.open(Path(config.run_dir), "usage", USAGE, capacity, CLOCK)
         sink = Sink(self.label, self.reporter.fault, CLOCK.mono_ns)
         self.machine = Machine(config.procfs_root, config.sysfs_root, self.period_ns, sink)
@@ -69,21 +67,6 @@ class UsageReader:
             self.tell_due_ns = scan.begin_ns + NS_PER_S
             self.reporter.tell(self.writer, scan.begin_ns, (self.scans, self.missed_ticks, *self.machine.counters()))
             notify("READY=1\nWATCHDOG=1")
-
-
-def count_processes(procfs_root: str) -> int:
-    try:
-        return len(list_pids(procfs_root))
-    except OSError as error:
-        raise ConfigError(f"procfs_root {procfs_root}: {error.strerror}; mount a procfs there or correct the key") from error
-
-
-def capacity_needed(processes: int, rate_hz: float) -> int:
-    """Slots for a minute in which up to 256 processes, and a quarter of the others, use CPU between any two scans: 32768 (2 MiB)
-    for 200 processes at 2 Hz, 65536 for 1000, 262144 for 5000. Busier machines keep less than a minute."""
-    busy = min(processes, 256 + processes // 4)
-    told_per_s = processes * NS_PER_S / KEYFRAME_NS + len(COUNTERS[USAGE.name])
-    return capacity_for(rate_hz * (busy + HOST_RECORDS) + told_per_s)
 
 
 def startup(config_path: str) -> UsageReader:

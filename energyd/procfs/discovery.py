@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
+from energyd.errors import ConfigError
 from energyd.procfs.clocks import GONE, clock_id, read_clock
 from energyd.procfs.stat import parse_last_pid
 
@@ -29,6 +30,14 @@ class Found(NamedTuple):
 def list_pids(procfs_root: str) -> list[int]:
     """Every process that has a directory."""
     return [int(name) for name in os.listdir(procfs_root) if name.isdigit()]
+
+
+def count_processes(procfs_root: str) -> int:
+    """How many there are; ConfigError where there is no procfs."""
+    try:
+        return len(list_pids(procfs_root))
+    except OSError as error:
+        raise ConfigError(f"procfs_root {procfs_root}: {error.strerror}; mount a procfs there or correct the key") from error
 
 
 def tells_newest_pid(procfs_root: str) -> bool:

@@ -25,10 +25,9 @@ from energyd.procfs.scan import ProcessScan, Sample, Sink, Source
 from energyd.procfs.stat import NS_PER_TICK
 from energyd.procfs.taskstats import Silence, listen
 from energyd.procfs.topology import package_finder
-from energyd.samples import CONTROL
+from energyd.samples import CONTROL, KEYFRAME_NS
 from energyd.units import NS_PER_S
 
-KEYFRAME_NS: Final = 30 * NS_PER_S
 MEMORY_NS: Final = NS_PER_S
 BELONGINGS_NS: Final = 5 * NS_PER_S
 """Between two readings of what control groups have besides CPU time and memory: several files each."""

@@ -157,7 +157,7 @@ def test_reload_of_a_broken_configuration_changes_nothing(running):
 
 
 def test_reload_adds_and_removes_meters(running):
-    running.configure("usage: {rate_hz: 4}\nmeters: [{name: house, device: /dev/null}, {name: garage, device: /dev/null}]\n")
+    running.configure("usage: {rate_hz: 4}\nmeters: [{name: house, device: /dev/null}, {name: garage, device: /dev/zero}]\n")
     done = running.energyd("reload")
     assert "tic-garage added" in done.stdout.splitlines(), done.stdout + done.stderr
     wait_for((running.run_dir / "tic-garage.ring").exists, 5, "no ring of the new meter")
@@ -284,10 +284,10 @@ def test_a_port_in_use_is_one_line_and_nothing_is_left():
 
 @pytest.fixture
 def tiny_tmpfs(tmp_path):
-    """8 KiB: room for two of the three files that are written before anything is started."""
+    """1 MiB: room for the ring of a meter, not for all of them."""
     place = tmp_path / "tiny"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8k,mode=0750", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0750", "tmpfs", str(place)]
     if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount")
     yield place
@@ -308,5 +308,7 @@ def test_a_full_tmpfs_at_the_start_is_one_line_with_the_mend(tiny_tmpfs, tmp_pat
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
     assert done.returncode == 111
-    assert re.fullmatch(r"energyd: \S+: No space left on device; free some space there, .*\n", done.stderr)
+    assert re.fullmatch(
+        r"energyd: \S+: the rings need \S+ MiB \(.*\), 1.0 are free; `sudo mount -o remount,size=\d+m \S+tiny`, .*\n", done.stderr
+    )
     assert list(tiny_tmpfs.iterdir()) == []

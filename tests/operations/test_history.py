@@ -20,7 +20,7 @@ from energyd.config import Meter, Tariff
 CONFIG = """
 run_dir: {0}/run
 state_dir: {0}/state
-meters: [{{name: linky, device: /dev/null}}, {{name: roof, device: /dev/null, role: production}}]
+meters: [{{name: linky, device: /dev/null}}, {{name: roof, device: /dev/zero, role: production}}]
 tariffs: [{{name: a, valid_from: 2026-01-01, subscription_eur_per_month: 31, prices: {{hc: 0.1, hp: 0.2, injected: 0.05}}}}]
 """
 

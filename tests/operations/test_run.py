@@ -103,8 +103,8 @@ def test_simulating_something_unknown_is_refused():
 def test_counters_that_may_not_be_read_are_no_counters(tmp_path):
     a_zone(tmp_path, mode=0)
 
-    readable, sentence = machine.energy_state(Config(sysfs_root=str(tmp_path), powercap_root=str(tmp_path)))
-    assert not readable
+    readable, sentence, zones = machine.energy_state(Config(sysfs_root=str(tmp_path), powercap_root=str(tmp_path)))
+    assert (readable, zones) == (False, 0)
     assert "sudo ch" in sentence
 
 
@@ -243,7 +243,7 @@ def test_a_full_file_system_is_one_line_with_the_mend(config, run_dir, tmp_path,
 
 def test_the_banner_names_the_push_and_brackets_an_ipv6_address(config):
     metrics = config.metrics._replace(listen="::1", port=9836, push_enabled=True, push=(Push("vm", "http://user:secret@vm/"),))
-    said = run.banner(machine.Setup(config._replace(metrics=metrics), ()), "because")
+    said = run.banner(machine.Setup(config._replace(metrics=metrics), (), 0), "because")
 
     assert "http://[::1]:9836/metrics" in said
     assert "to vm every 15 s" in said

@@ -22,7 +22,7 @@ from energyd.ring.dtypes import SERVICE
 from energyd.ring.reader import RingReader
 from energyd.samples import CONTROL, COUNTER, COUNTERS, CPU_MODES, END, ERROR, GONE, HOST_CPU, HOST_MEMORY, KEYFRAME, PROCESS, USAGE
 from energyd.workers import usage
-from energyd.workers.usage import UsageReader, capacity_needed
+from energyd.workers.usage import UsageReader
 
 pytestmark = pytest.mark.skipif(not clocks_reach("/proc"), reason="this /proc is of another PID namespace")
 
@@ -186,7 +186,3 @@ def test_faults_are_in_the_ring_once_with_their_number(run_dir: Path, reader: Us
     [(number, text)] = [(number, entry["error"]) for number, entry in ring.labels() if "error" in entry]
     assert text == "a process cannot be read"
     assert services[services["kind"] == ERROR][["a", "b"]].tolist() == [(number, 3)]
-
-
-def test_the_capacity_holds_a_minute_of_a_machine_with_that_many_processes() -> None:
-    assert [capacity_needed(processes, 2.0) for processes in (200, 1000, 5000)] == [32768, 65536, 262144]
