@@ -33,10 +33,12 @@ class Follower:
         self._feed = feed
         self._label = label
         self._forget_labels = forget_labels
+        self.replaced = False  # a successor is followed since this was last set back
 
     def pull(self) -> bool:
         """Take over what has come since the last call; true if there was anything."""
         drained = self.reader.poll()
+        self.replaced |= drained.rotated
         if drained.rotated and self._forget_labels:
             self._forget_labels()
         for identifier, entry in self.reader.labels():
@@ -82,6 +84,13 @@ class Feed:
             while follower.pull():
                 pass
         self._engine.attribute()
+
+    def any_replaced(self) -> bool:
+        """Whether a ring is followed that took the place of another since the last question."""
+        replaced = [follower for follower in self._followers.values() if follower.replaced]
+        for follower in replaced:
+            follower.replaced = False
+        return bool(replaced)
 
     def faults(self) -> Iterable[str]:
         """Why some rings cannot be read, with the mend."""

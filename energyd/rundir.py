@@ -18,9 +18,11 @@ from energyd.ring import layout
 OURS: Final = (
     "*.ring",
     "*.ring.new",
+    "*.ring.old",
     "*.lock",
     "*.labels",
     "*.labels.new",
+    "*.labels.old",
     "*.json",
     "*.json.new",
     "*.mark",

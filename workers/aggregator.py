@@ -16,13 +16,15 @@ from energyd import config
 from energyd.config import Config
 from energyd.errors import EXIT_OK, EnergydError
 from energyd.keeper import Keeper
+from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.notify import notify
 from energyd.service.stop import Stop
 from energyd.serving import Outlets, open_outlets
+from energyd.units import NS_PER_S
 
 FOLD_S: Final = 1.0
-SAVE_TOTALS_S: Final = 30  # what came after the last save is replayed from the rings, which hold 60 s
-SAVE_WINDOWS_S: Final = 600  # large, and what a crash loses of them is detail of quantiles
+SAVE_TOTALS_NS: Final = 30 * NS_PER_S  # what came after the last save is replayed from the rings, which hold 60 s
+SAVE_WINDOWS_NS: Final = 600 * NS_PER_S  # large, and what a crash loses of them is detail of quantiles
 PUSH_SAVE_S: Final = 1.0  # a disk that takes longer is not waited for
 
 
@@ -36,7 +38,9 @@ async def startup(settings: Config) -> tuple[Keeper, Outlets]:
 
 
 async def main_loop(keeper: Keeper, outlets: Outlets, stop: asyncio.Event) -> None:
-    seconds, guard = 0, Stop()
+    guard = Stop()
+    totals_due_ns = 0  # at once: whoever is killed again and again before the next save would lose what the rings overwrite
+    windows_due_ns = CLOCK.mono_ns() + SAVE_WINDOWS_NS
     while not (stop.is_set() or guard):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), FOLD_S)
@@ -44,11 +48,13 @@ async def main_loop(keeper: Keeper, outlets: Outlets, stop: asyncio.Event) -> No
         if pushing.done() and (fault := pushing.exception()) is not None:
             raise AssertionError(f"BUG: pushing has ended: {fault!r}") from fault
         keeper.every_second()
-        seconds += 1
-        if seconds % SAVE_TOTALS_S == 0:
+        now_ns = CLOCK.mono_ns()
+        if now_ns >= totals_due_ns or keeper.feed.any_replaced():  # only one predecessor is kept
             keeper.save_totals()
-        if seconds % SAVE_WINDOWS_S == 0:
+            totals_due_ns = now_ns + SAVE_TOTALS_NS
+        if now_ns >= windows_due_ns:
             keeper.save_windows()
+            windows_due_ns = now_ns + SAVE_WINDOWS_NS
         notify("WATCHDOG=1")
 
 

@@ -2,9 +2,10 @@
 
 A ring is made as NAME.ring.new, allocated whole (a hole would become SIGBUS on a full tmpfs), given its header and renamed.
 Law: rotate, never repair. What a dead writer of this boot left is adopted when layout, schema and capacity are the same;
-anything else stays as it is for those who still read it, and a new file takes its name.
+anything else stays as it is under NAME.ring.old, for who was not there to read it, and a new file takes its name.
 """
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -110,12 +111,15 @@ def acquire_lock(path: Path, clock: Clock) -> int:
 
 
 def create(identity: Identity, clock: Clock) -> Store:
-    """A new ring under its name; whatever had the name lives on for those who have it open. Raises EnvironmentFault."""
+    """A new ring under its name; what had the name is kept as its predecessor. Raises EnvironmentFault."""
     directory, name, schema, capacity, boot_id = identity
     path = layout.ring_path(directory, name)
     labels_path = layout.labels_path(directory, name)
     new_path, new_labels_path = path.with_name(f"{path.name}.new"), labels_path.with_name(f"{labels_path.name}.new")
     header = layout.Header(capacity, schema.name, boot_id, os.getpid(), clock.mono_ns(), clock.real_ns(), 0, 0, 0, 0)
+    leaving = (labels_path, path) if path.exists() else ()
+    if leaving:
+        layout.retired(path).unlink(missing_ok=True)  # now: there need not be room for three
     try:
         mapping = _allocate(new_path, layout.file_size(capacity))
         labels = LabelsWriter.create(new_labels_path, header.identity)
@@ -125,7 +129,10 @@ def create(identity: Identity, clock: Clock) -> Store:
     mapping[: len(packed)] = packed
     words = memoryview(mapping).cast("Q")
     words[layout.LABELS_LENGTH] = labels.length
-    # Between the two the pair does not match: readers wait, and a writer that finds it so rotates once more.
+    # Between these the pair does not match: readers wait, and a writer that finds it so rotates once more.
+    for file in leaving:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(file, layout.retired(file))
     os.rename(new_labels_path, labels_path)
     os.rename(new_path, path)
     return Store(words, mapping, labels, head=0, batch=1)

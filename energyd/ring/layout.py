@@ -95,6 +95,11 @@ def lock_path(directory: Path, name: str) -> Path:
     return directory / f"{name}.lock"
 
 
+def retired(path: Path) -> Path:
+    """The name of a file of a ring after its successor has taken its own, until that one is succeeded in turn."""
+    return path.with_name(f"{path.name}.old")
+
+
 def file_size(capacity: int) -> int:
     return HEADER_SIZE + capacity * RECORD_SIZE
 

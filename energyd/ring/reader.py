@@ -1,7 +1,8 @@
 """Follows one ring from a cursor on: copies, judges, and never makes the writer wait.
 
 Law: loss is counted, never fatal. A ring that is not there yet is waited for; one that was replaced is drained to its head
-before its successor is followed; one that this version cannot read is named in `fault`, and nothing is read from it.
+before its successor is followed, by who begins with a cursor too; one that this version cannot read is named in `fault`, and
+nothing is read from it.
 """
 
 import mmap
@@ -56,6 +57,7 @@ class MappedRing:
     """One ring file, open for reading. Raises RefusedRing or OSError when it cannot be."""
 
     def __init__(self, path: Path, schema: Schema) -> None:
+        """`path`: where it lies now, under its own name or that of a predecessor."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._path, self._size = path, os.fstat(self._descriptor).st_size
@@ -92,9 +94,12 @@ class MappedRing:
     def header(self) -> layout.Header:
         return layout.parse_header(self._map[: layout.HEADER_SIZE], self._path, self._size)
 
-    def replaced(self) -> bool:
-        """Whether another file has its name by now; nothing will be written to this one any more."""
-        return os.fstat(self._descriptor).st_nlink == 0
+    def has_name(self, path: Path) -> bool:
+        """Whether it is the file of that name; if not its own any more, nothing will be written to it."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         """Unmapped with the last array that looks into it."""
@@ -124,44 +129,70 @@ class RingReader:
         if self._open is None:
             return self._follow()
         ring, _ = self._open
-        replaced = ring.replaced()  # asked first: what is replaced has got its last record
+        replaced = not ring.has_name(self._ring_path)  # asked first: what is replaced has got its last record
         drained = self._take(ring)
         if not replaced or len(drained.records) or drained.overruns or drained.refused:
             return drained
         return self._follow(never_closed=max(ring.head() + 1 - self._next_index, 0))
 
     def _follow(self, never_closed: int = 0) -> Drained:
-        """Open the file that has the name now and take from it; while there is none, stay with what we have."""
-        nothing = Drained(np.empty(0, dtype=self._dtype))
-        try:
-            ring = MappedRing(self._ring_path, self._schema)
-        except FileNotFoundError:
-            self.fault = None
-            return nothing
-        except layout.RefusedRing as refusal:
-            self.fault = str(refusal)
-            return nothing
-        except OSError as fault:
-            self.fault = _unreadable(self._ring_path, fault)
-            return nothing
-        cursor = self._resume
-        resumed = cursor is not None and cursor.identity == ring.identity and 1 <= cursor.next_index <= ring.head() + 1
-        try:
-            labels = LabelsReader(self._labels_path, ring.identity, cursor.labels_offset if cursor and resumed else 0)
-        except (OSError, ValueError) as fault:
-            ring.close()
-            between_two_renames = isinstance(fault, FileNotFoundError | ValueError)  # the next poll finds a pair
-            self.fault = None if between_two_renames else _unreadable(self._labels_path, fault)
-            return nothing
-        late = cursor is None and self._open is None
+        """Open the file that comes next and take from it; while there is none, stay with what we have."""
+        next_one = self._next_file()
+        if next_one is None:
+            return Drained(np.empty(0, dtype=self._dtype))
+        ring, labels, resumed = next_one
+        late = self._resume is None and self._open is None
         self.close()
+        self._next_index = self._resume.next_index if self._resume and resumed else 1
         self._open, self._resume = (ring, labels), None
-        self._next_index = cursor.next_index if cursor and resumed else 1
-        self.fault = None
         drained = self._take(ring)
         return drained._replace(
             overruns=0 if late else drained.overruns, refused=drained.refused + never_closed, rotated=not (late or resumed)
         )
+
+    def _next_file(self) -> tuple[MappedRing, LabelsReader, bool] | None:
+        """The file to read from now on, and whether that is where the cursor stood: the one that has the name, or first its
+        predecessor where that has not been read."""
+        current = self._pair(self._ring_path, self._labels_path)
+        known = self._open[0].identity if self._open else self._resume and self._resume.identity
+        if current is None or known in (None, current[0].identity):
+            return current and (*current, self._is_resumed(current[0]))
+        before = self._pair(layout.retired(self._ring_path), layout.retired(self._labels_path))
+        self.fault = None  # whatever is wrong with a predecessor, there is a successor
+        if before is None or (self._open and before[0].identity == known):
+            unused, chosen = before, current
+        else:
+            unused, chosen = current, before
+        for part in unused or ():
+            part.close()
+        return *chosen, self._is_resumed(chosen[0])
+
+    def _is_resumed(self, ring: MappedRing) -> bool:
+        cursor = self._resume
+        return cursor is not None and cursor.identity == ring.identity and 1 <= cursor.next_index <= ring.head() + 1
+
+    def _pair(self, ring_path: Path, labels_path: Path) -> tuple[MappedRing, LabelsReader] | None:
+        """A ring and its labels, open, from where the cursor stood if it stood there; None, with the fault, when that cannot be."""
+        self.fault = None
+        try:
+            ring = MappedRing(ring_path, self._schema)
+        except FileNotFoundError:
+            return None
+        except layout.RefusedRing as refusal:
+            self.fault = str(refusal)
+            return None
+        except OSError as fault:
+            self.fault = _unreadable(ring_path, fault)
+            return None
+        cursor = self._resume
+        try:
+            labels = LabelsReader(labels_path, ring.identity, cursor.labels_offset if cursor and self._is_resumed(ring) else 0)
+        except (OSError, ValueError) as fault:
+            ring.close()
+            between_two_renames = isinstance(fault, FileNotFoundError | ValueError)  # the next poll finds a pair
+            self.fault = None if between_two_renames else _unreadable(labels_path, fault)
+            return None
+        return ring, labels
 
     def _take(self, ring: MappedRing) -> Drained:
         closed = take_closed(ring, self._next_index)

@@ -80,10 +80,6 @@ class World:
         return tokens
 
     def step(self, name, argument):
-        pending = self.rotations > self.followed
-        rotates = name == "rotate" or (name == "restart" and argument != self.capacity)
-        # A reader follows one file after the other only while it has the old one open.
-        self.missed_a_file |= (rotates and not self.attached) or (pending and (rotates or name == "restart reader"))
         if name == "write":
             tokens = self.samples(argument)
             self.writer.end_batch(1, 1, 0)
@@ -120,6 +116,8 @@ class World:
             cursor = self.reader.cursor
             self.reader.close()
             self.reader = RingReader(self.directory, "rapl", RAPL, cursor and cursor._replace(labels_offset=0))
+        # There are the file that a reader has open, the predecessor of the one that has the name, and that one.
+        self.missed_a_file |= self.rotations - self.followed > (2 if self.attached else 1)
 
     def poll(self):
         drained = self.reader.poll()

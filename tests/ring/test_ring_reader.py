@@ -244,6 +244,60 @@ def test_a_rotation_is_followed_after_the_old_file_has_been_drained(open_writer,
     assert counts(reader.poll()) == (0, 0, 0, False)
 
 
+def test_who_was_away_while_the_ring_was_replaced_reads_the_predecessor_first(open_writer, run_dir, reader):
+    writer = open_writer()
+    writer.label({"old": 1})
+    fill(writer, 1)
+    reader.poll()
+    reader.labels()
+    cursor = reader.cursor
+    fill(writer, 1)
+    writer.rotate()
+    writer.label({"new": 1})
+    fill(writer, 1, size=1)
+
+    second = RingReader(run_dir, "rapl", RAPL, cursor)
+
+    assert (counts(second.poll()), second.labels()) == ((3, 0, 0, False), [])
+    assert (counts(second.poll()), second.labels()) == ((2, 0, 0, True), [(1, {"new": 1})])
+    second.close()
+
+
+def test_of_two_replacements_the_first_is_lost_to_who_was_away_for_both_and_no_more(open_writer, run_dir, reader):
+    writer = open_writer()
+    fill(writer, 1)
+    reader.poll()
+    cursor = reader.cursor
+    for name in ("second", "third"):
+        writer.rotate()
+        writer.label({name: 1})
+        fill(writer, 1, size=1)
+
+    away = RingReader(run_dir, "rapl", RAPL, cursor)
+
+    for one in (away, reader):
+        assert (counts(one.poll()), one.labels()) == ((2, 0, 0, True), [(1, {"second": 1})])
+        assert (counts(one.poll()), one.labels()) == ((2, 0, 0, True), [(1, {"third": 1})])
+        assert counts(one.poll()) == (0, 0, 0, False)
+    away.close()
+
+
+def test_a_damaged_predecessor_is_passed_over(open_writer, run_dir, reader):
+    writer = open_writer()
+    fill(writer, 1)
+    reader.poll()
+    cursor = reader.cursor
+    writer.rotate()
+    fill(writer, 1, size=1)
+    (run_dir / "rapl.ring.old").write_bytes(b"?" * 5000)
+
+    second = RingReader(run_dir, "rapl", RAPL, cursor)
+
+    assert counts(second.poll()) == (2, 0, 0, True)
+    assert second.fault is None
+    second.close()
+
+
 def test_a_ring_whose_directory_was_emptied_is_kept_until_a_new_one_comes(open_writer, reader, run_dir):
     writer = open_writer()
     fill(writer, 1)

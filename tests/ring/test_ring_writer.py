@@ -297,34 +297,41 @@ def test_leftovers_of_a_death_while_rotating_do_not_matter(open_writer, run_dir)
     assert not (run_dir / "rapl.labels").is_symlink()
 
 
-def test_a_death_between_the_two_renames_is_rotated_again(open_writer, run_dir, monkeypatch):
+@pytest.mark.parametrize("fatal", [1, 2, 3, 4])
+def test_a_death_between_any_two_renames_is_rotated_again_and_who_was_away_misses_nothing(open_writer, run_dir, monkeypatch, fatal):
     first = open_writer()
     fill(first, 1)
     reader = RingReader(run_dir, "rapl", RAPL)
     reader.poll()
+    cursor = reader.cursor
+    first.label({"zone": "old"})
+    fill(first, 2)
     really, calls = os.rename, []
 
-    def die_at_second(source, target):
+    def die(source, target):
         calls.append(target)
-        if len(calls) == 2:
+        if len(calls) == fatal:
             raise KeyboardInterrupt
         really(source, target)
 
-    monkeypatch.setattr(files.os, "rename", die_at_second)
+    monkeypatch.setattr(files.os, "rename", die)
     with pytest.raises(KeyboardInterrupt):
         first.rotate()
     monkeypatch.undo()
     first.close()
-    late = RingReader(run_dir, "rapl", RAPL)
-    assert (len(late.poll().records), late.labels(), late.fault) == (0, [], None)
 
     second = open_writer()
     zone = second.label({"zone": "package-0"})
     fill(second, 1)
 
-    for follower in (reader, late):
-        assert len(follower.poll().records) == 3
-        assert follower.labels() == [(zone, {"zone": "package-0"})]
+    for follower in (reader, RingReader(run_dir, "rapl", RAPL, cursor)):
+        records, labels = 0, []
+        for _ in range(3):
+            records += len(follower.poll().records)
+            labels += follower.labels()
+        assert records == 6 + 3
+        assert labels == [(1, {"zone": "old"}), (zone, {"zone": "package-0"})]
+        assert follower.fault is None
         follower.close()
 
 
