@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # A file of versions to install instead of the newest: make test VENV=.venv-floors CONSTRAINTS=packaging/floors.txt
 CONSTRAINTS ?=
-# Test files at a time: those that take long wait for real time to pass
-JOBS ?= 3
+# Test files at a time: those that take long wait for real time to pass, and are begun first (tests/conftest.py)
+JOBS ?= 4
 # How long `make soak` looks on
 MINUTES ?= 30
 # More options: make run ARGS="--set metrics.port=9999"; make test ARGS="-k ring"
@@ -38,7 +38,7 @@ run: $(VENV)/.runs ## start energyd in the foreground; what this machine lacks i
 	@$(BIN)/energyd run --simulate missing $(ARGS)
 
 test: $(VENV)/.tests ## run the whole test suite; ARGS="-n 0" in one process
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-system: $(VENV)/.tests ## install the package in a Debian 12 and a Debian 13 that are booted for it (root)
 	$(BIN)/pytest -m system tests/system $(ARGS)
