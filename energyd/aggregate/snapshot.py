@@ -40,6 +40,11 @@ class Zone(NamedTuple):
     resets: int
     shared_by: str = ""  # additive zones: cpu_time, cpu_time_by_last_cpu, memory
 
+    @property
+    def measured(self) -> bool:
+        """Whether its counter was ever read: energy_uj says nothing before."""
+        return self.readable or self.energy_uj > 0
+
 
 class Process(NamedTuple):
     """A process of the visible top N: its totals since it became visible."""

@@ -84,9 +84,8 @@ class ZoneBook:
 
     @property
     def host_uj(self) -> int | None:
-        """What was measured as the host, whoever measured it; None as long as nothing can."""
-        used_to = any(zone.energy_uj for zone in self.zones.values())
-        if not used_to and not any(zone.additive for zone in self.zones.values()):
+        """What was measured as the host, whoever measured it; None as long as nothing was."""
+        if not any(zone.energy_uj or (zone.additive and zone.readable) for zone in self.zones.values()):
             return None
         return sum(zone.energy_uj for zone in self.zones.values())
 

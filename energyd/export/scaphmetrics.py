@@ -244,6 +244,7 @@ def _energy(snapshot: Snapshot) -> Iterator[Row]:
 
 
 def _pair(energy: Metric, power: Metric, labels: LabelValues, zone: Zone) -> Iterator[Row]:
-    yield Row(energy, labels, zone.energy_uj, zone.source)
+    if zone.measured:
+        yield Row(energy, labels, zone.energy_uj, zone.source)
     if zone.power_w is not None:
         yield Row(power, labels, round(zone.power_w * UW_PER_W), zone.source)

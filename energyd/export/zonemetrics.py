@@ -73,13 +73,16 @@ METRICS: Final = tuple(value for value in list(globals().values()) if isinstance
 
 
 def rows(zone: Zone) -> Iterator[Row]:
+    """A zone that was never read has no energy, not even none."""
+    yield ZONE_READABLE, (zone.name,), int(zone.readable)
+    yield ZONE_RESETS, (zone.name,), zone.resets
+    if not zone.measured:
+        return
     labels = (zone.name, zone.domain, zone.source)
     energy, power = (ZONE_ENERGY, ZONE_POWER) if zone.additive else (SUBZONE_ENERGY, SUBZONE_POWER)
     yield energy, labels, zone.energy_uj
     if zone.power_w is not None:
         yield power, labels, float(zone.power_w)
-    yield ZONE_READABLE, (zone.name,), int(zone.readable)
-    yield ZONE_RESETS, (zone.name,), zone.resets
     if zone.additive:
         yield from _attribution(zone)
 

@@ -175,6 +175,22 @@ def test_cpu_time_is_counted_where_there_is_no_power_source():
     assert sum(process.cpu_ns for process in shot.processes.visible) > 0
 
 
+def test_a_host_whose_counter_was_never_read_has_no_energy_not_even_none():
+    world, engine = World(5, faults=False, zones=1), new_engine()
+    for _ in range(20):
+        world.advance(NS_PER_S // 10)
+        world.energy.add(1, world.now_ns, (13, 0, 0, 0), samples.FAILED)
+        world.energy.close(world.now_ns)
+        world.scan()
+    world.feed(engine)
+    shot = snapshot(engine, world)
+    assert [(zone.additive, zone.readable, zone.measured) for zone in shot.zones] == [(True, False, False)]
+    assert shot.host.energy_uj is None
+    world.run(2)
+    world.feed(engine)
+    assert snapshot(engine, world).host.energy_uj is not None
+
+
 def test_a_zone_that_falls_silent_holds_up_the_others_for_two_seconds_only_and_gets_back_what_it_used():
     world, engine = World(5, faults=False, zones=2), new_engine()
     world.run(2)

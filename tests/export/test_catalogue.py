@@ -112,6 +112,24 @@ def test_a_machine_without_a_power_source_still_shows_its_cpu_time(snapshot: Sna
     assert not {name for name in names if "energy" in name.removeprefix("energyd") or "watts" in name}
 
 
+def test_a_zone_that_was_never_read_has_no_energy_and_says_that_it_cannot_be_read(snapshot: Snapshot) -> None:
+    package, *_ = snapshot.zones
+    sealed = package._replace(readable=False, energy_uj=0, power_w=None)
+    sealed = sealed._replace(processes_uj=0, exited_uj=0, idle_uj=0, unattributed_uj=0, pending_uj=0)
+    shown = snapshot._replace(zones=(sealed, sealed._replace(name="psys", additive=False)))
+    families = {family.metric.name: family for family in collect.collect(shown, "1")}
+    assert families["energyd_zone_readable"].values == [0, 0]
+    assert not [
+        name for name in families if re.match("energyd_(sub)?zone_energy|energyd_zone_power|energyd_attribut.*joules", name)
+    ]
+
+
+def test_a_zone_that_can_no_longer_be_read_keeps_what_it_has_counted(snapshot: Snapshot) -> None:
+    lost = snapshot.zones[0]._replace(readable=False, power_w=None)
+    families = {family.metric.name: family for family in collect.collect(snapshot._replace(zones=(lost,)), "1")}
+    assert families["energyd_zone_energy_joules_total"].values == [lost.energy_uj]
+
+
 def test_a_meter_that_changed_its_mode_shows_each_quantity_once(snapshot: Snapshot) -> None:
     meter = snapshot.meters[0]._replace(quantities=(("PAPP", 1), ("IINST", 2), ("SINSTS", 3), ("IRMS1", 4)))
     families = {family.metric.name: family for family in collect.collect(snapshot._replace(meters=(meter,)), "1")}
