@@ -6,7 +6,7 @@ PRM or what the configuration says; a meter without one has no such series. `syn
 Where a meter is simulated, all series carry `source`, which is `simulated` on its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from energyd.aggregate.snapshot import Meter, MeterLedger, Snapshot, Stretch
@@ -53,10 +53,10 @@ class Families:
     def __call__(self, snapshot: Snapshot) -> list[Family]:
         rows: dict[str, dict[LabelValues, float]] = {metric.name: {} for metric in METRICS}
         meters = {meter.name: meter for meter in snapshot.meters}
-        for ledgered in snapshot.ledger.meters:
-            if ledgered.pdl:
-                _energies(rows, ledgered)
-                _reader(rows, ledgered, meters[ledgered.meter])
+        for house, producer in _by_pdl(snapshot.ledger.meters):
+            _drawn(rows, house)
+            _given(rows, producer, house)
+            _reader(rows, house, meters[house.meter])
         if snapshot.meters:
             rows[SYNCS.name][("success",)] = sum(meter.frames.ok for meter in snapshot.meters)
             rows[SYNCS.name][("error",)] = sum(meter.frames.bad for meter in snapshot.meters)
@@ -70,29 +70,60 @@ class Families:
         return [_with_source(family, simulated) for family in families] if simulated else families
 
 
-def _energies(rows: dict[str, dict[LabelValues, float]], meter: MeterLedger) -> None:
-    pdl, stretches = meter.pdl, {stretch.name: stretch for stretch in meter.stretches}
+def _by_pdl(meters: Sequence[MeterLedger]) -> Iterator[tuple[MeterLedger, MeterLedger]]:
+    """For each point de livraison the meter of what is drawn and that of what is given back: usually one and the same.
+
+    A production meter that is configured with the house's `pdl` stands behind it: what it draws itself is in the house's registers.
+    """
+    for pdl in dict.fromkeys(meter.pdl for meter in meters if meter.pdl):
+        here = [meter for meter in meters if meter.pdl == pdl]
+        producing = [meter for meter in here if _produces(meter)]
+        house = next((meter for meter in here if meter not in producing), here[0])
+        yield house, producing[0] if producing else house
+
+
+def _produces(meter: MeterLedger) -> bool:
+    known = [*meter.stretches, *([meter.last_day] if meter.last_day else [])]
+    return any(energy.direction == "produced" for stretch in known for energy in stretch.energies)
+
+
+def _drawn(rows: dict[str, dict[LabelValues, float]], meter: MeterLedger) -> None:
+    pdl = meter.pdl
     if meter.last_day is not None:
-        consumed, off_peak, produced = _of(meter.last_day)
+        consumed, off_peak, _ = _of(meter.last_day)
         if consumed is not None:
             rows[DAILY.name][pdl, meter.contract] = consumed
             rows[HC.name][(pdl,)] = off_peak
             rows[HP.name][(pdl,)] = consumed - off_peak
-        if produced is not None:
-            rows[PRODUCED_DAILY.name][pdl, meter.contract] = produced
-    dated = (
-        (MONTHLY, PRODUCED_MONTHLY, ((meter.last_month, "last_month"), (meter.month, "this_month"))),
-        (YEARLY, PRODUCED_YEARLY, ((meter.last_year, "last_year"), (meter.year, "this_year"))),
-    )
-    for drawn, given, parts in dated:
-        for label, name in parts:
-            consumed, _, produced = _of(stretches[name]) if name in stretches else (None, 0, None)
-            if consumed is not None:
-                rows[drawn.name][pdl, label] = consumed
-            if produced is not None:
-                rows[given.name][pdl, label] = produced
+    for metric, label, stretch in _dated(meter, MONTHLY, YEARLY):
+        consumed, _, _ = _of(stretch)
+        if consumed is not None:
+            rows[metric.name][pdl, label] = consumed
     if meter.last_day_peak_va is not None:
         rows[MAX_POWER.name][(pdl,)] = meter.last_day_peak_va
+
+
+def _given(rows: dict[str, dict[LabelValues, float]], meter: MeterLedger, house: MeterLedger) -> None:
+    """Under the labels of what the house draws, so that the one can be divided by the other."""
+    pdl = meter.pdl
+    if meter.last_day is not None and (produced := _of(meter.last_day)[2]) is not None:
+        rows[PRODUCED_DAILY.name][pdl, house.contract] = produced
+    for metric, label, stretch in _dated(meter, PRODUCED_MONTHLY, PRODUCED_YEARLY):
+        if (produced := _of(stretch)[2]) is not None:
+            rows[metric.name][pdl, label] = produced
+
+
+def _dated(meter: MeterLedger, monthly: Metric, yearly: Metric) -> Iterator[tuple[Metric, str, Stretch]]:
+    """(metric, value of its label month or year, stretch) of what is known of the present and the one before."""
+    stretches = {stretch.name: stretch for stretch in meter.stretches}
+    for metric, label, name in (
+        (monthly, meter.last_month, "last_month"),
+        (monthly, meter.month, "this_month"),
+        (yearly, meter.last_year, "last_year"),
+        (yearly, meter.year, "this_year"),
+    ):
+        if name in stretches:
+            yield metric, label, stretches[name]
 
 
 def _with_source(family: Family, simulated: set[str]) -> Family:

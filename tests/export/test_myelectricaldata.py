@@ -118,7 +118,7 @@ def test_production_and_consumption_can_be_divided_by_each_other(snapshot: Snaps
 def test_off_peak_and_peak_are_always_the_whole(energies: list[tuple[str, int]]) -> None:
     drawn = tuple(Energy(f"EASF{n:02}", tariff, "consumed", energy_wh) for n, (tariff, energy_wh) in enumerate(energies, 1))
     rows: dict[str, dict[tuple[str, ...], float]] = {metric.name: {} for metric in myelectricaldata.METRICS}
-    myelectricaldata._energies(rows, WHOLE._replace(last_day=Stretch("last_day", drawn, True, 0)))
+    myelectricaldata._drawn(rows, WHOLE._replace(last_day=Stretch("last_day", drawn, True, 0)))
     daily = rows["myelectricaldata_consumption_daily_kwh"][PDL, "hc_hp"]
     parts = [rows[f"myelectricaldata_consumption_{hours}_kwh"][(PDL,)] for hours in ("hc", "hp")]
     assert sum(parts) == daily == sum(energy_wh for _, energy_wh in energies)
@@ -176,3 +176,29 @@ def test_what_promtool_holds_against_the_inherited_names_is_known(snapshot: Snap
         'myelectricaldata_synced_days_total non-counter metrics should not have "_total" suffix',
         'myelectricaldata_synced_days_total use base unit "seconds" instead of "days"',
     ]
+
+
+def test_a_production_meter_at_the_same_point_divides_by_what_the_house_draws(snapshot: Snapshot) -> None:
+    """A52: production / consumption * 100 needs the same labels on both sides; the night draw of the roof is in the house's."""
+    made = (Energy("EAIT", "injected", "produced", 4_166), Energy("EASF01", "base", "consumed", 7))
+    roof = WHOLE._replace(
+        meter="shed",
+        contract="base",
+        stretches=(Stretch("this_month", made, True, 0),),
+        last_day=Stretch("last_day", made, True, 0),
+    )
+    for meters in ((WHOLE, roof), (roof, WHOLE)):
+        shown = samples(with_ledger(snapshot, *meters))
+        assert of(shown, "production_daily_kwh", pdl=PDL, tariff="hc_hp") == 4.166
+        assert of(shown, "consumption_daily_kwh", pdl=PDL, tariff="hc_hp") == 20.832
+        assert of(shown, "consumption_hp_kwh", pdl=PDL) + of(shown, "consumption_hc_kwh", pdl=PDL) == pytest.approx(20.832)
+        assert of(shown, "production_monthly_kwh", pdl=PDL, month="2026-11") == 4.166
+        assert of(shown, "consumption_monthly_kwh", pdl=PDL, month="2026-11") == 20.832
+
+
+def test_a_production_meter_of_its_own_has_its_own_series(snapshot: Snapshot) -> None:
+    made = (Energy("EAIT", "injected", "produced", 4_166),)
+    roof = WHOLE._replace(meter="shed", pdl="1" * 14, contract="base", last_day=Stretch("last_day", made, True, 0), stretches=())
+    shown = samples(with_ledger(snapshot, WHOLE, roof))
+    assert of(shown, "production_daily_kwh", pdl="1" * 14, tariff="base") == 4.166
+    assert ("consumption_daily_kwh", frozenset({("pdl", "1" * 14), ("tariff", "base")})) not in shown
