@@ -16,7 +16,8 @@ from energyd.service.clock import SYSTEM_CLOCK
 
 
 def test_the_capacity_holds_a_minute_of_a_machine_with_that_many_processes():
-    assert [usage_capacity(2.0, processes) for processes in (200, 1000, 5000)] == [32768, 65536, 262144]
+    assert [usage_capacity(2.0, processes, cores=2) for processes in (200, 1000, 5000)] == [32768, 65536, 262144]
+    assert usage_capacity(2.0, 200, cores=256) == 131072
 
 
 def test_the_capacity_holds_a_minute_of_sweeps():
@@ -27,7 +28,7 @@ def test_the_capacity_holds_a_minute_of_sweeps():
 def test_every_ring_of_a_configuration_is_counted():
     config = Config(meters=(Meter("a", "/dev/a"), Meter("b", "/dev/b")), energy=Energy(rate_hz=10.0), usage=Usage(rate_hz=2.0))
 
-    assert needed_bytes(config, 5, 200) == {
+    assert needed_bytes(config, 5, 200, cores=2) == {
         "tic-a": file_size(8192),
         "tic-b": file_size(8192),
         "rapl": file_size(4096),
