@@ -5,7 +5,11 @@ from typing import Final
 from energyd.export.metric import FLOAT, HISTOGRAM, SUMMARY, Metric, counter, gauge
 
 HTTP_REQUESTS = counter(
-    "energyd_http_requests_total", "", "Requests that energyd has answered.", ("handler", "method", "status"), "200"
+    "energyd_http_requests_total",
+    "",
+    "Requests that energyd has answered, since the aggregator was started, as all of its http figures.",
+    ("handler", "method", "status"),
+    "200",
 )
 HTTP_DURATION = Metric(
     "energyd_http_request_duration_seconds",
@@ -39,7 +43,8 @@ FRESHNESS = Metric(
     "energyd_freshness_seconds",
     HISTOGRAM,
     "seconds",
-    "Time from the newest sample of zones or meters, or from the end of what is attributed, to the scrape that shows it.",
+    "Time from the newest sample of zones or meters, or from the end of what is attributed, to the scrape that shows it; since the "
+    "aggregator was started.",
     ("data",),
     "50",
     FLOAT,
