@@ -4,7 +4,7 @@ A sample is 24 bytes of head, 32 of payload and 8 of check, little-endian and 8-
 
     head     seq u8 | mono_ns i8 | batch u4 | kind u2 | status u2
     TIC      value i8 | horodate_s i8 (UTC seconds, 0 = none) | text S16
-    RAPL     energy_uj u8 (raw counter; microwatts with POWER) | read_ns u8 (duration of the read) | reserved u8 | reserved u8
+    RAPL     energy_uj u8 (raw counter; microwatts with POWER) | read_ns u8 (duration of read) | pid u8 (with USED) | reserved u8
     USAGE    consumer u4 (labels id) | pid u4 | start_ticks u8 | cpu_ns u8 (cumulative) | mem_bytes u8
     SERVICE  a u8 | b u8 | c u8 | d u8       kinds >= VOID, the same in every ring
     tail     check u8
@@ -31,7 +31,7 @@ class Schema(NamedTuple):
 
 
 TIC: Final = Schema("tic.1", "qq16s", (("value", "<i8"), ("horodate_s", "<i8"), ("text", "S16")))
-RAPL: Final = Schema("rapl.1", "QQQQ", (("energy_uj", "<u8"), ("read_ns", "<u8"), ("reserved0", "<u8"), ("reserved1", "<u8")))
+RAPL: Final = Schema("rapl.1", "QQQQ", (("energy_uj", "<u8"), ("read_ns", "<u8"), ("pid", "<u8"), ("reserved", "<u8")))
 USAGE: Final = Schema(
     "usage.1",
     "IIQQQ",
@@ -49,6 +49,8 @@ KEYFRAME: Final = 0x0010  # USAGE, on END: this batch holds every consumer that 
 KEYFRAME_NS: Final = 30_000_000_000  # from one to the next
 DEGRADED: Final = 0x0020  # TIC: the meter's clock is degraded (lower-case season)
 POWER: Final = 0x0040  # RAPL: energy_uj is no counter but the power of the moment, in microwatts
+USED: Final = 0x0080
+"""RAPL: who used a GPU since the report before: one record with pid 0, then one a process, whose weight stands in energy_uj."""
 
 # kinds below VOID belong to the schema: TIC field ids (energyd.tic.catalogue), RAPL zone ids (labels), USAGE kinds (below)
 PROCESS: Final = 1  # consumer = labels id; pid, start_ticks; cpu_ns = POSIX CPU clock

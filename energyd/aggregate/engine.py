@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from energyd.aggregate.attribute import share
 from energyd.aggregate.efficiency import EfficiencyWindow
+from energyd.aggregate.gpus import GpuBook
 from energyd.aggregate.grouptable import GroupTable
 from energyd.aggregate.interval import Interval
 from energyd.aggregate.meters import MeterBook
@@ -53,6 +54,8 @@ class Engine:
         self._grouper = grouper or Grouper()
         self._dram = dram
         self.usage = UsageBook(self.table, self.groups, self._grouper, with_memory=dram != CPU_TIME)
+        self._gpus = GpuBook(self.zones, self.table, self.groups)
+        self.usage.before_the_end = self._gpus.read
         self._ungrouped_uj = self._ungrouped_ns = 0  # of the exited that no control group explains
         self.meters = {meter.name: meter for meter in meters}
         self.readers: dict[str, ReaderBook] = {}
@@ -108,6 +111,7 @@ class Engine:
             interval.end_ns,
             bool(measuring),
         )
+        self._gpus.settle(interval.end_ns)
         self.usage.release(interval)
 
     def _settle_zone(self, zone: ZoneTotals, interval: Interval) -> npt.NDArray[np.int64]:
@@ -146,6 +150,7 @@ class Engine:
             meters=tuple(meter.snapshot(mono_ns) for meter in self.meters.values()),
             rings=rings,
             groups=self._groups_view(),
+            gpus=self._gpus.snapshot(),
             attributed_mono_ns=min((zone.attributed_until_ns or 0 for zone in self.zones.attributable()), default=0),
             containers=self.usage.containers.snapshot(self.usage.figures),
         )
@@ -180,6 +185,7 @@ class Engine:
         """Plain data that msgpack can carry: everything that a restart must not forget."""
         return {
             "zones": self.zones.state(),
+            "gpus": self._gpus.state(),
             "rules": self._grouper.fingerprint,
             "table": self.table.state(),
             "groups": self.groups.state(),
@@ -217,6 +223,8 @@ class Engine:
         self.zones.restore(state["zones"], same_boot)
         self.table.restore(state["table"], same_boot)
         self.groups.restore(state["groups"], same_boot)
+        if "gpus" in state:
+            self._gpus.restore(state["gpus"], same_boot)
         self._ungrouped_uj, self._ungrouped_ns = state["ungrouped"]
         self.usage.restore(state["usage"], same_boot)
         for name, saved in state["meters"].items():

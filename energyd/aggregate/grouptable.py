@@ -14,6 +14,7 @@ from energyd.aggregate.groupcosts import GroupCosts
 from energyd.aggregate.groupwindows import GroupWindows
 from energyd.aggregate.ranking import Ranking
 from energyd.aggregate.snapshot import Group, Groups
+from energyd.aggregate.sums import Sums
 from energyd.groups.grouper import GroupKey
 
 REMEMBERED: Final = 4
@@ -26,6 +27,7 @@ class GroupTable:
     def __init__(self, top: int) -> None:
         self._ranking = Ranking(top)
         self.windows = GroupWindows(self._ranking.leaders)
+        self.gpu = Sums(top)
         self.costs = GroupCosts()
         self._limit = REMEMBERED * max(top, 16)
         self._number_of: dict[GroupKey, int] = {}
@@ -74,6 +76,7 @@ class GroupTable:
         forgotten = [number for _, number in ranked[: max(1, self._limit // 8)]]
         self._ranking.clear(forgotten)
         self.windows.forget(forgotten)
+        self.gpu.forget(forgotten)
         self.costs.forget(forgotten)
         for number in forgotten:
             key = self.key(number)
@@ -144,6 +147,7 @@ class GroupTable:
             "processes": self.processes,
             "ranking": self._ranking.state(len(self._keys)),
             "costs": self.costs.state(),
+            "gpu": self.gpu.state(),
         }
 
     def windows_state(self) -> list[Any]:
@@ -164,5 +168,7 @@ class GroupTable:
             (state["held"], state["processes"]) if same_boot else ([0] * len(self._keys), [0] * len(self._keys))
         )
         self._ranking.restore(state["ranking"])
+        if "gpu" in state:
+            self.gpu.restore(state["gpu"])
         if "costs" in state:
             self.costs.restore(state["costs"])

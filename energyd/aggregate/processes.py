@@ -12,6 +12,7 @@ import numpy as np
 from energyd.aggregate.attribute import Int64
 from energyd.aggregate.ranking import Ranking
 from energyd.aggregate.snapshot import Process, Processes
+from energyd.aggregate.sums import Sums
 from energyd.groups.grouper import GroupKey, Member
 from energyd.redact import redact
 
@@ -30,6 +31,7 @@ class ProcessTable:
 
     def __init__(self, top: int) -> None:
         self._ranking = Ranking(top)
+        self.gpu = Sums(top)
         self._slot_of_identity: dict[tuple[int, int], int] = {}
         self._slot_of_pid: dict[int, int] = {}
         self._slot_of_command: dict[Command, int] = {}
@@ -109,6 +111,7 @@ class ProcessTable:
         if not slots:
             return
         self._ranking.clear(slots)
+        self.gpu.forget(slots)
         for slot in slots:
             self._labels[slot] = {}
             self.last_cpu_ns[slot] = -1
@@ -183,11 +186,15 @@ class ProcessTable:
             "members": [member and [list(member.group), *member[1:]] for member in self.member],
             "groups": self.group,
             "ranking": self._ranking.state(len(self._labels)),
+            "gpu": self.gpu.state(),
         }
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
+        if "gpu" in state:
+            self.gpu.restore(state["gpu"])
         if not same_boot:  # other processes behind the same numbers: their predecessors' totals are gone with them
             self._ranking.restore_sums(state["ranking"])
+            self.gpu.forget(list(self.gpu.energy_uj))
             return
         self._ranking.restore(state["ranking"])
         self._slot_of_identity = {(pid, start_ticks): slot for pid, start_ticks, slot in state["identities"]}

@@ -116,6 +116,39 @@ class Groups(NamedTuple):
     hidden_cost_neur: int | None = None
 
 
+class GpuZone(NamedTuple):
+    """processes_uj + unknown_uj + idle_uj + pending_uj == what the GPU used since its driver first told who uses it."""
+
+    name: str
+    source: str
+    processes_uj: int
+    unknown_uj: int  # of processes that the driver names and nobody knows
+    idle_uj: int
+    pending_uj: int
+
+
+class GpuProcess(NamedTuple):
+    """A living process that has used a GPU."""
+
+    pid: int
+    comm: str
+    cgroup: str
+    uid: int
+    energy_uj: int
+
+
+class GpuUse(NamedTuple):
+    """Who used the GPUs. processes + other + gone == groups + other + gone == processes_uj of all zones."""
+
+    zones: tuple[GpuZone, ...] = ()
+    processes: tuple[GpuProcess, ...] = ()
+    other_process_uj: int = 0
+    gone_process_uj: int = 0  # of processes that have ended
+    groups: tuple[tuple[str, str, str, str, int], ...] = ()  # environment, group, kind, runtime, energy_uj
+    other_group_uj: int = 0
+    gone_group_uj: int = 0  # of groups that have been forgotten
+
+
 class Register(NamedTuple):
     """A cumulative register of a meter, monotone per meter id. `name` is the TIC label (HCHC, EASF01, ...)."""
 
@@ -306,3 +339,4 @@ class Snapshot(NamedTuple):
     attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never
     ledger: Ledger = Ledger()
     containers: tuple[Container, ...] = ()
+    gpus: GpuUse = GpuUse()

@@ -6,6 +6,7 @@ clock read a moment before the control total leaves a debt that is carried, not 
 control groups take what ended in them, and exit records give it a name.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,7 @@ class UsageBook:
         self.containers = ContainerBook(grouper.container)
         self._with_memory = with_memory
         self._reclassify = False
+        self.before_the_end: Callable[[int], None] = lambda _end_ns: None  # called in each batch while its ended are still known
         self._pending: dict[int, dict[str, Any]] = {}  # labels that no record has used yet
         self._slot_of: dict[int, int] = {}  # labels id of a process -> slot
         self._place_of: dict[int, Place] = {}  # labels id of a control group
@@ -127,6 +129,7 @@ class UsageBook:
         interval = self._interval(used, batch[kinds == samples.EXITED], unnamed, end_ns)
         if whole:
             self._forget_unused(batch, end_ns, used.gone)
+        self.before_the_end(end_ns)
         self._end(used.gone)
         for number in interval.numbers:
             self._groups.hold(number)

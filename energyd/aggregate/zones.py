@@ -6,7 +6,7 @@ that it does not matter when labels and samples are read.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ UW_PER_W = 1_000_000
 _METER_KIND = samples.VOID  # no label has this number
 
 
+class Use(NamedTuple):
+    """A report of a GPU's driver: who has used it since the report before, and the weight of each."""
+
+    zone: str
+    mono_ns: int
+    pids: list[tuple[int, int]]
+
+
 class ZoneBook:
     """All zones of the machine, fed with the batches of the `rapl` ring."""
 
@@ -26,6 +34,7 @@ class ZoneBook:
         self.zones: dict[str, ZoneTotals] = {}
         self._labels: dict[int, dict[str, Any]] = {}
         self.swept_until_ns = 0
+        self._uses: list[Use] = []  # reports of who used a GPU, until `take_uses`
         self._next_second: int | None = None  # whose mean power has not been given out yet
 
     def label(self, identifier: int, entry: dict[str, Any]) -> None:
@@ -54,8 +63,8 @@ class ZoneBook:
         service_c = records.view(np.uint64).reshape(-1, 8)[:, 5]
         suspended_of = dict(zip(records["batch"][ends].tolist(), service_c[ends].tolist(), strict=True))
         kinds, statuses, batches = records["kind"].tolist(), records["status"].tolist(), records["batch"].tolist()
-        times_ns, energies_uj = records["mono_ns"].tolist(), records["energy_uj"].tolist()
-        for kind, status, batch, mono_ns, energy_uj in zip(kinds, statuses, batches, times_ns, energies_uj, strict=True):
+        columns = (records[name].tolist() for name in ("mono_ns", "energy_uj", "pid"))
+        for kind, status, batch, mono_ns, energy_uj, pid in zip(kinds, statuses, batches, *columns, strict=True):
             if kind == samples.END:
                 self.swept_until_ns = max(self.swept_until_ns, mono_ns)
                 continue
@@ -64,12 +73,27 @@ class ZoneBook:
                 continue
             zone = self.zones[label["zone"]]
             zone.describe(kind, label)
-            if status & samples.FAILED:
+            if status & samples.USED:
+                self._note_use(zone, mono_ns, pid, energy_uj)
+            elif status & samples.FAILED:
                 zone.readable = False
             else:
                 zone.sample(energy_uj, status, mono_ns, suspended_of.get(batch, 0))
         for zone in self.zones.values():
             zone.forget()
+
+    def _note_use(self, zone: ZoneTotals, mono_ns: int, pid: int, weight: int) -> None:
+        if not pid:  # a report begins
+            zone.told_of_users = True
+            self._uses.append(Use(zone.name, mono_ns, []))
+        elif self._uses and self._uses[-1].zone == zone.name:
+            self._uses[-1].pids.append((pid, weight))
+
+    def take_uses(self, until_ns: int) -> list[Use]:
+        """The reports of who used a GPU that were made before `until_ns`, in order, each once."""
+        taken = [use for use in self._uses if use.mono_ns <= until_ns]
+        self._uses = [use for use in self._uses if use.mono_ns > until_ns]
+        return taken
 
     def meter_power(self, meter: str, source: str, power_va: int, mono_ns: int) -> None:
         """A meter is the host: what it shows is taken for a power, though volt-amperes are never less than watts."""
@@ -113,6 +137,7 @@ class ZoneBook:
             "labels": self._labels,
             "swept_until_ns": self.swept_until_ns,
             "next_second": self._next_second,
+            "uses": [list(use) for use in self._uses],
         }
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
@@ -122,3 +147,5 @@ class ZoneBook:
         if same_boot:
             self._labels = state["labels"]
             self.swept_until_ns, self._next_second = state["swept_until_ns"], state["next_second"]
+            for zone, mono_ns, pids in state.get("uses", ()):
+                self._uses.append(Use(zone, mono_ns, [(pid, weight) for pid, weight in pids]))

@@ -31,6 +31,7 @@ class ZoneTotals:
         self.additive = False
         self.dropped = False
         self.readable = False
+        self.told_of_users = False  # a driver tells who uses it
         self.awake = False  # has been sampled since our start, and not been given up since
         self._kind: int | None = None  # number of the label that describes us
         self._baseline = ""  # the register behind the zone
@@ -119,7 +120,8 @@ class ZoneTotals:
     def forget(self) -> None:
         """Drop the samples that neither the power nor, of an additive zone, an attribution can need any more."""
         if self.timeline:
-            self.timeline.forget_before(self.timeline.frontier_ns - (KEPT_NS if self.additive else 2 * POWER_WINDOW_NS))
+            needed = self.additive or self.told_of_users
+            self.timeline.forget_before(self.timeline.frontier_ns - (KEPT_NS if needed else 2 * POWER_WINDOW_NS))
 
     def state(self) -> dict[str, Any]:
         return {

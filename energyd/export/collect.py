@@ -10,6 +10,7 @@ from energyd.aggregate.snapshot import Meter, Snapshot
 from energyd.export import (
     containermetrics,
     devicemetrics,
+    gpumetrics,
     groupmetrics,
     hostmetrics,
     metermetrics,
@@ -38,7 +39,8 @@ def collect(snapshot: Snapshot, version: str) -> list[Family]:
         _meter(rows, meter, snapshot)
     for ring in snapshot.rings:
         rows.put(ringmetrics.rows(ring))
-    return rows.families({**processmetrics.families(snapshot.processes, snapshot.host), **groupmetrics.families(snapshot)})
+    processes = processmetrics.families(snapshot.processes, snapshot.host)
+    return rows.families({**processes, **groupmetrics.families(snapshot), **gpumetrics.families(snapshot)})
 
 
 def _meter(rows: "_Rows", meter: Meter, snapshot: Snapshot) -> None:

@@ -2,7 +2,8 @@
 
 nvmlDeviceGetTotalEnergyConsumption (Volta and newer) is cumulative; nvmlDeviceGetPowerUsage stands in where it is not supported.
 libnvidia-ml.so.1 comes with the driver; ctypes is loaded only when it is there, because a reader pays a megabyte for it.
-The law: a GPU is shown beside the host and never summed into it: who used it, no CPU clock can tell.
+The law: a GPU is shown beside the host and never summed into it: who used it, no CPU clock can tell. Where the driver samples the
+processes on it (nvmlDeviceGetProcessUtilization) it does, or else who is there (nvmlDeviceGetComputeRunningProcesses_v3).
 """
 
 import errno
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from energyd.powercap.nvidiausers import Users
 from energyd.powercap.zone import Reader, Zone
 from energyd.units import NS_PER_S
 
@@ -27,8 +29,14 @@ DIRECTORIES: Final = (
 )
 UJ_PER_MJ: Final = 1000
 _UUID_SIZE: Final = 96  # NVML_DEVICE_UUID_V2_BUFFER_SIZE
-_NOT_SUPPORTED, _NO_PERMISSION, _GPU_IS_LOST = 3, 4, 15
-_ERRNO: Final = {_NOT_SUPPORTED: errno.EOPNOTSUPP, _NO_PERMISSION: errno.EACCES, _GPU_IS_LOST: errno.ENODEV}
+_NOT_SUPPORTED, _NO_PERMISSION, _NOT_FOUND, _INSUFFICIENT_SIZE, _GPU_IS_LOST = 3, 4, 6, 7, 15
+_ERRNO: Final = {
+    _NOT_SUPPORTED: errno.EOPNOTSUPP,
+    _NO_PERMISSION: errno.EACCES,
+    _NOT_FOUND: errno.ENOENT,
+    _INSUFFICIENT_SIZE: errno.ENOSPC,
+    _GPU_IS_LOST: errno.ENODEV,
+}
 
 
 def find_library(directories: Sequence[str] = DIRECTORIES) -> str:
@@ -81,7 +89,7 @@ class Nvidia:
     def open(self, zone: Zone) -> Reader:
         handle = self._handle(int(zone.device.split("/")[1]))
         read: Callable[[Any], int] = self._power_uw if zone.power else self._energy_uj
-        return Reader(partial(read, handle), _nothing)
+        return Reader(partial(read, handle), _nothing, Users(self._call, handle).told)
 
     def _energy_uj(self, handle: Any) -> int:
         import ctypes
@@ -119,7 +127,8 @@ class Nvidia:
             library = ctypes.CDLL(self._path)
             _check("nvmlInit_v2", library.nvmlInit_v2())
             self._library = library
-        _check(function, getattr(self._library, function)(*arguments))
+        called = getattr(self._library, function, None)
+        _check(function, called(*arguments) if called is not None else _NOT_SUPPORTED)  # an older driver lacks the newest
 
 
 def _check(function: str, result: int) -> None:

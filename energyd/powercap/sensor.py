@@ -14,17 +14,18 @@ from typing import NamedTuple
 from energyd.powercap.choice import Choice
 from energyd.powercap.sysfs import U64_MAX
 from energyd.powercap.zone import Reader, Source, Zone
-from energyd.samples import FAILED, POWER
+from energyd.samples import FAILED, POWER, USED
 from energyd.units import NS_PER_S
 
 RESCAN_NS = 2 * NS_PER_S
 LOST_RESCAN_NS = NS_PER_S // 10  # a module that is reloaded has its zones back after some ms
+USERS_NS = NS_PER_S  # from one report of who used a zone to the next
 _GONE = (errno.ENODEV, errno.ENOENT, errno.ENXIO)
 
 
 Sample = tuple[int, int, tuple[int, int, int, int], int]
 """(kind, mono_ns, payload, status) as the RAPL schema has them: payload is (raw value, duration of the read in ns, 0, 0). status
-is 0 for microjoules, POWER for microwatts, or FAILED and then the value is the errno."""
+is 0 for microjoules, POWER for microwatts, or FAILED and then the value is the errno; with USED it is (weight, 0, pid, 0)."""
 
 
 class Change(NamedTuple):
@@ -43,13 +44,24 @@ class _Group:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.period_ns = source.period_ns - source.period_ns // 16  # so that a tick a little early is not taken for another
-        self.due_ns = 0
+        self.due_ns = self.users_due_ns = 0
         self.readers: dict[Zone, Reader] = {}
         self.zones: tuple[tuple[str, Callable[[], int | bytes], int, Zone], ...] = ()
+        self.users: tuple[tuple[str, Callable[[], list[tuple[int, int]]]], ...] = ()
 
     def arrange(self) -> None:
         """To be called when `readers` has changed: what a sweep needs, flat."""
         self.zones = tuple((zone.name, reader.read, POWER if zone.power else 0, zone) for zone, reader in self.readers.items())
+        self.users = tuple((zone.name, reader.users) for zone, reader in self.readers.items() if reader.users)
+
+
+def _report(number: int, mono_ns: int, users: Callable[[], list[tuple[int, int]]]) -> list[Sample]:
+    """Who used a zone; nothing when that cannot be told, so that what it used waits for the next report."""
+    try:
+        told = users()
+    except OSError:
+        return []
+    return [(number, mono_ns, (weight, 0, pid, 0), USED) for pid, weight in [(0, 0), *told]]
 
 
 class Sensor:
@@ -135,6 +147,10 @@ class Sensor:
                 after_ns = mono_ns()
                 samples.append((numbers[name], (before_ns + after_ns) >> 1, (value, after_ns - before_ns, 0, 0), status))
                 before_ns = after_ns
+            if group.users and before_ns >= group.users_due_ns:
+                group.users_due_ns = before_ns + USERS_NS
+                for name, users in group.users:
+                    samples += _report(numbers[name], mono_ns(), users)
         self.failed = failed
         for zone, number in failed:
             if number in _GONE:

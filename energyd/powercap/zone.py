@@ -77,10 +77,12 @@ class Zone(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """An open zone. `read` gives the raw value, a number or its decimal digits; OSError when it cannot."""
+    """An open zone. `read` gives the raw value, a number or its decimal digits; OSError when it cannot. `users`, where somebody
+    knows: (pid, weight) of who has used the zone since it was asked last; OSError when that cannot be told."""
 
     read: Callable[[], int | bytes]
     close: Callable[[], None]
+    users: Callable[[], list[tuple[int, int]]] | None = None
 
 
 class Source(Protocol):

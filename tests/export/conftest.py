@@ -2,7 +2,22 @@
 
 import pytest
 
-from energyd.aggregate.snapshot import Group, Groups, Host, Meter, Process, Processes, Register, Ring, Snapshot, Window, Zone
+from energyd.aggregate.snapshot import (
+    GpuProcess,
+    GpuUse,
+    GpuZone,
+    Group,
+    Groups,
+    Host,
+    Meter,
+    Process,
+    Processes,
+    Register,
+    Ring,
+    Snapshot,
+    Window,
+    Zone,
+)
 
 NASTY_NAMES = (
     'quo"te',
@@ -68,6 +83,13 @@ def make_snapshot() -> Snapshot:
             exited_cpu_ns=42,
             memory_bytes=(("MemTotal", 137_438_953_472), ("MemFree", 1024)),
             windows=(Window("1m", 60, ((0.5, 30.5), (0.99, 64.25)), 33.125, 65.0), Window("24h", 77, ((0.5, 1.0),), 1.0, 1.0)),
+        ),
+        gpus=GpuUse(
+            (GpuZone("gpu-0", "nvidia", 1_000_101, 7, 11, 13),),
+            (GpuProcess(1000, "train", "/system.slice/x", 0, 600_000),),
+            *(400_000, 101),
+            (("docker", 'quo"te', "container", "docker", 1_000_001),),
+            *(0, 100),
         ),
         groups=Groups(
             (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from energyd import samples, ticfields
-from energyd.aggregate.snapshot import Snapshot
+from energyd.aggregate.snapshot import GpuUse, Snapshot
 from energyd.export import collect, document, meterquantities, ringmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import COUNTER, FLOAT, INFO, Metric
@@ -106,7 +106,9 @@ def test_zones_inside_others_stay_out_of_the_zone_family(snapshot: Snapshot) -> 
 
 
 def test_a_machine_without_a_power_source_still_shows_its_cpu_time(snapshot: Snapshot) -> None:
-    bare = snapshot._replace(host=snapshot.host._replace(energy_uj=None, power_w=None, source="", windows=()), zones=(), meters=())
+    bare = snapshot._replace(
+        host=snapshot.host._replace(energy_uj=None, power_w=None, source="", windows=()), zones=(), meters=(), gpus=GpuUse()
+    )
     names = {family.metric.name for family in collect.collect(bare, "1")}
     assert "energyd_process_cpu_seconds_total" in names
     assert not {name for name in names if "energy" in name.removeprefix("energyd") or "watts" in name}

@@ -1,6 +1,6 @@
 """Groups as metrics: every microjoule in exactly one series of three families."""
 
-from energyd.aggregate.snapshot import Groups, Process, Snapshot
+from energyd.aggregate.snapshot import GpuUse, Groups, Process, Snapshot
 from energyd.export import collect
 from energyd.export.groupmetrics import METRICS
 
@@ -35,7 +35,8 @@ def test_the_fixed_snapshot_has_every_family_but_those_of_processes_that_say_not
 
 
 def test_without_a_power_source_groups_still_have_cpu_time(snapshot: Snapshot) -> None:
-    bare = families(snapshot._replace(host=snapshot.host._replace(energy_uj=None, power_w=None, source=""), zones=()))
+    host = snapshot.host._replace(energy_uj=None, power_w=None, source="")
+    bare = families(snapshot._replace(host=host, zones=(), gpus=GpuUse()))
     assert "energyd_group_cpu_seconds_total" in bare
     assert not {name for name in bare if "group" in name and ("energy_joules" in name or "watts" in name)}
 
