@@ -15,12 +15,21 @@ from typing import Any, Final, NamedTuple
 from energyd import rundir
 from energyd.config import Config, Meter
 from energyd.errors import EXIT_CONFIGURATION, ConfigError
+from energyd.privileges import NO_RIGHTS, Rights
 
 AGGREGATOR, SIMULATOR, READER = 5, 10, 20
 """supervisord priorities: spawned in this order, stopped in the opposite one, but for what energyd.supervision stops at once."""
 STOP_WAIT_S: Final = {SIMULATOR: 1, READER: 1, AGGREGATOR: 2}
 """Seconds from SIGTERM to SIGKILL. The aggregator has its totals to save; all must be gone within three seconds."""
 
+RAPL_KEEPS: Final = ("perfmon",)
+"""For perf events, where there is no powercap tree."""
+USAGE_KEEPS: Final = ("net_admin", "sys_ptrace")
+"""For the ends of processes (taskstats), and for a /proc that is mounted with hidepid=."""
+AGGREGATOR_KEEPS: Final = ("dac_override", "net_bind_service")
+"""For its state, keys and tokens, which may be another user's, and for ports below 1024."""
+SIMULATOR_KEEPS: Final = ("dac_override",)
+"""For its registers, which lie beside that state."""
 _COMMENT: Final = re.compile(r"\s[;#]|[\r\n]")
 
 HEAD = """\
@@ -38,6 +47,9 @@ environment = OPENBLAS_NUM_THREADS="1"
 [unix_http_server]
 file = {socket}
 chmod = 0700
+
+[supervisorctl]
+serverurl = unix://{socket}
 
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
@@ -66,12 +78,16 @@ stdout_events_enabled = true
 
 
 class Program(NamedTuple):
-    """One supervised process. `part`: what of the configuration it depends on, as JSON-able values."""
+    """One supervised process.
+
+    `part`: what of the configuration it depends on, as JSON-able values; `capabilities`: what it keeps of root's rights.
+    """
 
     name: str
     arguments: tuple[str, ...]  # of the python interpreter
     priority: int
     part: Any
+    capabilities: tuple[str, ...] = ()
 
 
 def programs(config: Config, truth_dir: str | None = None) -> list[Program]:
@@ -86,9 +102,10 @@ def programs(config: Config, truth_dir: str | None = None) -> list[Program]:
         part = {**common, "meter": meter._asdict(), "clock": plain["clock"]}
         result.append(Program(f"tic-{meter.name}", ("-m", "energyd.workers.tic", config_file, meter.name), READER, part))
     part = {**common, "energy": plain["energy"], "powercap_root": config.powercap_root, "simulated": plain["simulated"]}
-    result.append(Program("rapl", ("-m", "energyd.workers.rapl", config_file), READER, part))
-    result.append(Program("usage", ("-m", "energyd.workers.usage", config_file), READER, {**common, "usage": plain["usage"]}))
-    result.append(Program("aggregator", ("-m", "energyd.workers.aggregator", config_file), AGGREGATOR, plain))
+    result.append(Program("rapl", ("-m", "energyd.workers.rapl", config_file), READER, part, RAPL_KEEPS))
+    part = {**common, "usage": plain["usage"]}
+    result.append(Program("usage", ("-m", "energyd.workers.usage", config_file), READER, part, USAGE_KEEPS))
+    result.append(Program("aggregator", ("-m", "energyd.workers.aggregator", config_file), AGGREGATOR, plain, AGGREGATOR_KEEPS))
     return result
 
 
@@ -113,11 +130,11 @@ def _powercap_simulator(config: Config, truth_dir: str | None) -> Program:
 def _simulator(name: str, kind: str, arguments: list[str], truth_dir: str | None) -> Program:
     if truth_dir is not None:
         arguments = [*arguments, "--truth", f"{truth_dir}/{name}.truth.jsonl"]
-    return Program(name, ("-m", "energyd.simulate", kind, *arguments), SIMULATOR, arguments)
+    return Program(name, ("-m", "energyd.simulate", kind, *arguments), SIMULATOR, arguments, SIMULATOR_KEEPS)
 
 
-def supervisord_conf(config: Config, python: str, truth_dir: str | None = None) -> str:
-    """The text of supervisord.conf; `python` is the interpreter that runs every program.
+def supervisord_conf(config: Config, python: str, truth_dir: str | None = None, rights: Rights = NO_RIGHTS) -> str:
+    """The text of supervisord.conf; `python` is the interpreter that runs every program, `rights` those of supervisord.
 
     Raises ConfigError when a path holds what supervisord takes for the begin of a comment.
     """
@@ -131,7 +148,7 @@ def supervisord_conf(config: Config, python: str, truth_dir: str | None = None) 
         parts.append(
             PROGRAM.format(
                 name=program.name,
-                command=_escaped(shlex.join((python, *program.arguments))),
+                command=_escaped(shlex.join((*rights.command(program.capabilities), python, *program.arguments))),
                 priority=program.priority,
                 digest=digest,
                 notify=notify,

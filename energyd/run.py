@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from energyd import __version__, address, configfile, machine, places, programs, rundir
+from energyd import __version__, address, configfile, machine, places, privileges, programs, rundir
 from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
 from energyd.procfs.discovery import count_processes
@@ -141,10 +141,14 @@ def _port_mend(error: OSError, port: int) -> str:
 
 def write(config: Config, invocation: Invocation) -> None:
     """The three files that the programs, `energyd reload` and supervisord read."""
+    rights = privileges.rights(os.geteuid())
+    if rights.permitted and not rights.droppable:
+        print(f"energyd: warning: {privileges.TOOL} cannot be used here, so every program has all of our rights", file=sys.stderr)
+    supervisord = programs.supervisord_conf(config, sys.executable, invocation.truth_dir, rights)
     files = (
         (rundir.config_file(config.run_dir), config.to_json(), PRIVATE),
         (rundir.invocation_file(config.run_dir), json.dumps(invocation._asdict()), PRIVATE),
-        (rundir.supervisord_conf(config.run_dir), programs.supervisord_conf(config, sys.executable, invocation.truth_dir), 0o640),
+        (rundir.supervisord_conf(config.run_dir), supervisord, 0o640),
     )
     if config.simulated:
         os.makedirs(rundir.simulation_dir(config.run_dir), 0o750, exist_ok=True)

@@ -1,4 +1,9 @@
-"""The order of the tests: those that wait for real processes first, so that the fast ones fill the gaps between their waits."""
+"""The order of the tests: those that wait for real processes first, so that the fast ones fill the gaps between their waits. And what
+tests leave open."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -6,3 +11,19 @@ import pytest
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+@pytest.fixture(autouse=True)
+def no_database_stays_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that plays a kill just forgets its ledger. Python 3.13 warns of connections that are left to the garbage collector."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remembered(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    yield
+    for database in opened:
+        database.close()

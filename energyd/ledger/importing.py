@@ -7,6 +7,7 @@ the energy between the two is known. Importing the same file again changes nothi
 import sqlite3
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -121,10 +122,9 @@ def _ledger(store: Store, path: Path, simulated: bool) -> list[Imported]:
     """An earlier ledger, brought to our schema in a copy, because it may be read-only and of an older version."""
     with tempfile.TemporaryDirectory(prefix="energyd-") as place:
         copy = Path(place, "ledger.db")
-        with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as source, sqlite3.connect(copy) as target:
+        address = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
-        source.close()
-        target.close()
         earlier = Store(copy)
         try:
             rows = earlier.meters()

@@ -8,7 +8,7 @@ nothing; the counts in a row are computed inside the transaction from the row be
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -169,9 +169,8 @@ class Store:
 
     def backup(self, path: Path) -> None:
         """A consistent copy at `path`, which must not exist, while the ledger is in use."""
-        with sqlite3.connect(path) as copy:
+        with closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
-        copy.close()
 
     # meters
 

@@ -1,5 +1,6 @@
 """`energyd run` and its processes: killed, hung, misconfigured, reloaded, stopped; with the real supervisord."""
 
+import configparser
 import contextlib
 import json
 import os
@@ -9,11 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from daemon import PROGRAMS, Daemon, free_port, wait_for
+from daemon import PROGRAMS, Daemon, free_port, get, wait_for
+
+from energyd.errors import EXIT_CONFIGURATION
+from energyd.privileges import NUMBERS, OWN_STATUS, permitted
 
 pytestmark = pytest.mark.e2e
 
@@ -96,6 +101,37 @@ def test_metrics_tell_the_state_and_the_restarts_of_every_process(running):
         assert series[f'energyd_worker_up{{worker="{name}"}}'] == 1
         assert series[f'energyd_worker_state{{worker="{name}",state="running"}}'] == 1
         assert series[f'energyd_worker_restarts_total{{worker="{name}"}}'] == program["restarts"] >= 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root has rights to drop")
+def test_each_process_has_only_the_capabilities_that_it_needs(running):
+    kept = {
+        "tic-house": (),
+        "rapl": ("perfmon",),
+        "usage": ("net_admin", "sys_ptrace"),
+        "aggregator": ("dac_override", "net_bind_service"),
+        "sim-meter-house": ("dac_override",),
+        "sim-rapl": ("dac_override",),
+    }
+    held = permitted(OWN_STATUS.read_text())
+    for name, pid in running.pids().items():
+        wanted = sum(1 << NUMBERS[capability] for capability in kept[name]) & held
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            status = dict(line.split(":\t") for line in (task / "status").read_text().splitlines())
+            sets = {int(status[which], 16) for which in ("CapEff", "CapPrm", "CapBnd")}
+            assert sets == {wanted}, name
+            assert status["NoNewPrivs"] == "1"
+
+
+def test_supervisorctl_works_with_it(running):
+    ctl = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(running.run_dir / "supervisord.conf")]
+    before = running.pids()
+    done = subprocess.run([*ctl, "restart", "usage"], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "usage: stopped\nusage: started\n"
+    listed = subprocess.run([*ctl, "status"], capture_output=True, text=True, check=True, timeout=30).stdout
+    assert {line.split()[0]: line.split()[1] for line in listed.splitlines()} == dict.fromkeys(PROGRAMS, "RUNNING")
+    assert {name for name, pid in running.pids().items() if pid != before[name]} == {"usage"}
+    running.wait_fresh()
 
 
 @pytest.mark.parametrize(("ring", "field"), [("rapl", "energy_uj"), ("usage", "cpu_ns"), ("tic-house", "value")])
@@ -312,3 +348,62 @@ def test_a_full_tmpfs_at_the_start_is_one_line_with_the_mend(tiny_tmpfs, tmp_pat
         r"energyd: \S+: the rings need \S+ MiB \(.*\), 1.0 are free; `sudo mount -o remount,size=\d+m \S+tiny`, .*\n", done.stderr
     )
     assert list(tiny_tmpfs.iterdir()) == []
+
+
+@pytest.fixture
+def place():
+    """A directory in memory, as rings want it."""
+    path = Path(tempfile.mkdtemp(prefix="energyd-e2e-", dir="/dev/shm"))
+    yield path
+    shutil.rmtree(path)
+
+
+def test_the_program_file_runs_it_under_a_supervisord_of_the_system(place):
+    """The file as it is installed, but for places and user that a test may have."""
+    port = free_port()
+    text = (Path(__file__).parents[2] / "conf/supervisord/program.conf").read_text()
+    for installed, here in {
+        "/usr/bin/energyd run": f"{sys.executable} -m energyd run --simulate meter,rapl",
+        "user = energyd\n": "",
+        "/run/energyd": f"{place}/run",
+        "/var/lib/energyd": f"{place}/state",
+        "/var/log/supervisor": str(place),
+        "environment = ": f'environment = PYTHONPATH="{Path(__file__).parents[2]}",ENERGYD_METRICS_PORT="{port}",',
+    }.items():
+        assert installed in text
+        text = text.replace(installed, here)
+    (place / "system.conf").write_text(
+        f"[supervisord]\nnodaemon = true\nlogfile = {place}/system.log\npidfile = {place}/system.pid\n"
+        f"[unix_http_server]\nfile = {place}/system.sock\n[supervisorctl]\nserverurl = unix://{place}/system.sock\n"
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n" + text
+    )
+    arguments = ["-c", str(place / "system.conf")]
+    ctl = [sys.executable, "-m", "supervisor.supervisorctl", *arguments]
+    system = subprocess.Popen(
+        [sys.executable, "-m", "supervisor.supervisord", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: get(f"http://127.0.0.1:{port}/-/ready"), 30, (place / "energyd.log").read_text)
+        programs = json.loads((place / "run/workers.json").read_text())["programs"]
+        assert set(programs) == set(PROGRAMS)
+        began_s = time.monotonic()
+        subprocess.run([*ctl, "stop", "energyd"], check=True, capture_output=True, timeout=30)
+        assert time.monotonic() - began_s < STOP_S
+        assert [name for name, program in programs.items() if alive(program["pid"])] == []
+        assert not (place / "run").exists()
+        assert "SIGKILL" not in (place / "system.log").read_text()
+    finally:
+        system.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            system.wait(10)
+        system.kill()
+        system.wait()
+
+
+def test_a_wrong_configuration_is_not_tried_again_by_a_supervisord_of_the_system():
+    """Which codes mean what is told to it in program.conf."""
+    text = (Path(__file__).parents[2] / "conf/supervisord/program.conf").read_text()
+    parser = configparser.RawConfigParser()
+    parser.read_string(text)
+    program = parser["program:energyd"]
+    assert (program["exitcodes"], program["autorestart"]) == (str(EXIT_CONFIGURATION), "unexpected")
