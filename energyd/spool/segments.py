@@ -9,6 +9,7 @@ import fcntl
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -129,10 +130,12 @@ class Segments:
         self.writes = self.written_bytes = 0
 
     def open(self) -> Sequence[Segment]:
-        """Make or take over the directory; returns what is there. EnvironmentFault when another process writes to it."""
+        """Make or take over the directory, of which a read-only disk lets the files be read; returns what is there.
+
+        EnvironmentFault when another process writes to it.
+        """
         self.directory.mkdir(_DIR_MODE, parents=True, exist_ok=True)
-        if self._lock < 0:
-            lock = os.open(self.directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        if self._lock < 0 and (lock := self._open_lock()) is not None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -143,6 +146,29 @@ class Segments:
             self._lock = lock
         self._sealed = segments_in(self.directory)
         return tuple(self._sealed)
+
+    def _open_lock(self) -> int | None:
+        """A descriptor of the file that is locked; None where there is none and none can be made."""
+        path = self.directory / LOCK
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+
+    def set_apart(self) -> Path | None:
+        """Move what is there out of the way, under the name that is returned; None when there is nothing. Then nothing is open."""
+        self.close()
+        self._sealed = []
+        if not segments_in(self.directory):
+            return None
+        apart = next(place for i in count(1) if not (place := self.directory.with_name(f"{self.directory.name}-{i}")).exists())
+        self.directory.rename(apart)
+        return apart
 
     @property
     def size_bytes(self) -> int:
@@ -168,8 +194,10 @@ class Segments:
             self.open()
         self.directory.mkdir(_DIR_MODE, parents=True, exist_ok=True)
         path = self.directory / f"{first:0{_NAME_DIGITS}d}{SUFFIX}"
-        self._sealed = [segment for segment in self._sealed if segment.path != path]  # one in which nothing could be written
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        others = [segment for segment in self._sealed if segment.path != path]
+        again = os.O_TRUNC if len(others) < len(self._sealed) else os.O_EXCL  # one in which nothing could be written
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | again, _MODE)
+        self._sealed = others
         self._active = Segment(first, path, 0, 0.0)
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -75,6 +75,7 @@ class Spool:
         self._recent_bytes = 0
         self._content: tuple[Segment, Content] | None = None
         self._again_s = 0.0
+        self._unread = False  # there may be files whose numbers nobody knows
         self._committed = 0  # the serial of the progress that the files hold
         self.fault = ""
         self.notes: dict[str, Any] = {}  # what the owner wants to find again after a restart
@@ -206,6 +207,7 @@ class Spool:
             saved, disk_end = self._last_progress(segments)
         except OSError as error:
             self._failed(error)
+            self._unread = True
             segments, saved, disk_end = [], {}, 0
         mark = self._load_mark()
         newest = max(saved, mark, key=lambda state: state.get("serial", 0))
@@ -269,6 +271,7 @@ class Spool:
         for row in [row for row in self._recent if row.first >= self._written]:
             try:
                 if self._segments.due:
+                    self._set_apart()
                     self._segments.begin(row.first)  # which has synced the file before
                     self._synced = self._written
                     self._encoder.forget()
@@ -283,6 +286,15 @@ class Spool:
         if self.fault:
             self.fault = ""
             self._complain("writable", f"{self._segments.directory}: the disk takes samples again")
+
+    def _set_apart(self) -> None:
+        """What could not be read at the start must not be mixed with, let alone overwritten by, what has other numbers."""
+        if self._unread:
+            apart = self._segments.set_apart()
+            self._unread = False
+            if apart is not None:
+                advice = f"`energyd spool replay {apart.name} --to URL` sends them"
+                self._complain("apart", f"{apart}: samples from before, which could not be read at the start; {advice}")
 
     def _rewind(self) -> None:
         """Write again what was written since the last sync, as far as memory has it."""

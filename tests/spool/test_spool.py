@@ -249,6 +249,69 @@ def test_a_directory_that_cannot_be_made_is_no_reason_to_stop(tmp_path, monkeypa
     assert len(world.files()) == 1
 
 
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_disk_that_is_read_only_at_the_start_is_read_and_its_numbers_go_on(world, monkeypatch, locked):
+    one = world.open()
+    world.fill(one, 6)
+    one.acknowledge(0, 20)
+    one.close()
+    (world.place / "run" / "mark").unlink()
+    if not locked:
+        (world.directory / segments.LOCK).unlink()
+    really = os.open
+
+    def read_only(path, flags, *rest):
+        if flags & (os.O_WRONLY | os.O_RDWR) and "spool" in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return really(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", read_only)
+    again = world.open()
+    world.fill(again, 2)
+    assert "Read-only" in again.fault
+    assert [row.first for row in read_all(again)] == [20, 30, 40, 50, 60, 70]
+    monkeypatch.setattr(os, "open", really)
+    world.clock.turn(6)
+    world.fill(again, 1)
+    assert not again.fault
+    assert len(world.files()) == 2
+    world.kill(again)
+    last = world.open()
+    assert [row.first for row in read_all(last)] == [20, 30, 40, 50, 60, 70, 80]
+    assert accounted(last)
+
+
+def test_what_cannot_be_read_at_the_start_is_set_apart_and_never_overwritten(world, monkeypatch):
+    one = world.open()
+    world.fill(one, 6)
+    one.close()
+    before = world.files()[0].read_bytes()
+    (world.place / "run" / "mark").unlink()
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(segments, "_read", refused)
+    again = world.open()
+    monkeypatch.undo()
+    world.fill(again, 3)
+    world.clock.turn(6)
+    world.fill(again, 1)
+    assert not again.fault
+    assert [row.first for row in read_all(again)] == [0, 10, 20, 30]
+    [apart] = (world.place / "spool-1").glob("*.spool")
+    assert apart.read_bytes() == before
+    assert any("energyd spool replay spool-1 --to URL" in message for message in world.said)
+
+
+def test_a_file_that_appeared_from_elsewhere_is_not_overwritten(world):
+    one = world.open()
+    (world.directory / f"{0:020d}.spool").write_bytes(b"somebody's")
+    world.fill(one, 1)
+    assert one.fault == "File exists"
+    assert (world.directory / f"{0:020d}.spool").read_bytes() == b"somebody's"
+
+
 def test_what_only_memory_held_is_counted_after_a_death(world, monkeypatch):
     one = world.open()
     world.fill(one, 3)
