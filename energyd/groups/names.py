@@ -1,4 +1,5 @@
-"""Names of containers and users from the files in which they are kept: no daemon is asked, so none needs to run or to be trusted.
+"""Names of containers and users from the files in which they are kept, so that no daemon needs to run or to be trusted. Only where
+those may not be read, and the socket of the container engine may, is the engine asked (`enginesocket.py`).
 
 Outside truth, each by its own program's storage: docker's containers/ID/config.v2.json (Name, Config.Labels, Config.Image),
 podman's overlay-containers/containers.json (containers/storage: id, names, metadata), the kubelet's links in /var/log/containers
@@ -11,11 +12,13 @@ import json
 import os
 import pwd
 import re
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from energyd.groups.enginesocket import EngineSocket
 from energyd.groups.rules import Container
 
 DOCKER: Final = "var/lib/docker"
@@ -33,9 +36,13 @@ Fault = Callable[[str, str], None]
 class HostNames:
     """Looks below `root` (/ or where the host's is mounted). `fault` takes a key for the kind of a fault and a sentence."""
 
-    def __init__(self, root: str = "/", fault: Fault = lambda _kind, _text: None) -> None:
+    def __init__(
+        self, root: str = "/", fault: Fault = lambda _kind, _text: None, mono_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._root = Path(root)
         self._fault = fault
+        self._engine = EngineSocket(self._root, mono_s)
+        self._refused: list[tuple[str, str]] = []  # faults of the question that is being answered
         self._known: dict[str, Container] = {}
         self._podman: dict[Path, tuple[int, dict[str, Container]]] = {}  # by store: its mtime, and what it said then
         self._in_root = root != "/"
@@ -45,13 +52,16 @@ class HostNames:
         known = self._known.get(identifier)
         if known is not None or not _HEX64.fullmatch(identifier):
             return known or Container()
-        for look in (self._docker, self._podman_stores, self._kubelet):
+        self._refused = []
+        for look in (self._docker, self._podman_stores, self._kubelet, self._asked):
             found = look(identifier)
             if found is not None:
                 if len(self._known) >= MAX_KNOWN:
                     del self._known[next(iter(self._known))]
                 self._known[identifier] = found
                 return found
+        for kind, text in self._refused:
+            self._fault(kind, text)
         return Container()
 
     @lru_cache(maxsize=MAX_KNOWN)  # noqa: B019 - lives as long as the process does
@@ -88,6 +98,10 @@ class HostNames:
             return kubelet_container(link.name)
         return None
 
+    def _asked(self, identifier: str) -> Container | None:
+        state = self._engine.inspect(identifier)
+        return docker_container(state) if state is not None else None
+
     def _json(self, path: Path, whose: str) -> Any:
         try:
             with open(path, "rb") as file:
@@ -95,13 +109,13 @@ class HostNames:
         except FileNotFoundError:
             return None
         except PermissionError as error:
-            self._fault(
-                f"names {whose}",
+            text = (
                 f"{path}: {error.strerror}; {whose} containers are named by their ids. Run the aggregator with CAP_DAC_READ_SEARCH "
-                "to name them",
+                "to name them"
             )
+            self._refused.append((f"names {whose}", text))
         except (OSError, ValueError) as error:
-            self._fault(f"names {whose} damaged", f"{path}: {error}; the container is named by its id")
+            self._refused.append((f"names {whose} damaged", f"{path}: {error}; the container is named by its id"))
         return None
 
 
