@@ -178,10 +178,19 @@ def test_a_silent_line_and_a_noisy_one_are_told_apart(pty):
     master, device, slave = pty
     os.close(slave)
     [silent] = meters.meters(meter(device), listen_s=0.2)
-    babble = threading.Timer(0.2, os.write, (master, b"this is no meter\r\n" * 20))
-    babble.start()
-    [noisy] = meters.meters(meter(device), listen_s=1.0)
-    babble.join()
+    over = threading.Event()
+
+    def babble():
+        while not over.wait(0.05):
+            os.write(master, b"this is no meter\r\n")
+
+    babbler = threading.Thread(target=babble)
+    babbler.start()
+    try:
+        [noisy] = meters.meters(meter(device), listen_s=1.0)
+    finally:
+        over.set()
+        babbler.join()
     assert (silent.verdict, "not a byte" in silent.reason) == ("failure", True)
     assert (noisy.verdict, "no meter among them" in noisy.reason) == ("failure", True)
 
