@@ -92,13 +92,25 @@ def cgroup_root() -> Path | None:
 class Machine:
     """The usage reader as a process of its own, an engine that follows its ring, and processes in control groups."""
 
-    def __init__(self, root: Path, rate_hz: float = 2.0, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        root: Path,
+        rate_hz: float = 2.0,
+        prefix: tuple[str, ...] = (),
+        powers_w: tuple[int, ...] = (POWER_W,),
+        sysfs_root: str = "/sys",
+    ) -> None:
+        """A package of each of these powers; `sysfs_root` may hold another topology than the machine's."""
         self.home = Path(tempfile.mkdtemp(prefix="energyd-cpu-", dir="/dev/shm"))
         self._root, self._processes, self._cgroups = root, list[subprocess.Popen[bytes]](), list[Path]()
-        (self.home / "config.json").write_text(Config(run_dir=str(self.home), usage=Usage(rate_hz=rate_hz)).to_json())
+        settings = Config(run_dir=str(self.home), usage=Usage(rate_hz=rate_hz), sysfs_root=sysfs_root)
+        (self.home / "config.json").write_text(settings.to_json())
         self._energy = RingWriter.open(self.home, "rapl", samples.RAPL, 4096, CLOCK)
-        entry: dict[str, Any] = {"zone": "package-0", "domain": "package", "source": "simulated", "range_uj": 0, "additive": True}
-        self._zone = self._energy.label(entry)
+        common: dict[str, Any] = {"domain": "package", "source": "simulated", "range_uj": 0, "additive": True}
+        self._zones = [
+            (self._energy.label({**common, "zone": f"package-{package}", "package": package}), power_w)
+            for package, power_w in enumerate(powers_w)
+        ]
         self._begin_ns = CLOCK.mono_ns()
         self.engine = Engine(top=200, proportional_idle=False, max_groups=200)
         self.feed = Feed(self.home, self.engine)
@@ -150,7 +162,8 @@ class Machine:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             now_ns = CLOCK.mono_ns()
-            self._energy.append(self._zone, now_ns, (POWER_W * (now_ns - self._begin_ns) // 1000, 0, 0, 0))
+            for zone, power_w in self._zones:
+                self._energy.append(zone, now_ns, (power_w * (now_ns - self._begin_ns) // 1000, 0, 0, 0))
             self._energy.end_batch(now_ns, now_ns, 0)
             self.feed.pull()
             time.sleep(0.05)
