@@ -39,7 +39,7 @@ class _Tasks(NamedTuple):
 
 
 class Exits:
-    """The commands of ended tasks, each a slot of the process table for as long as it is heard of."""
+    """The commands of ended tasks, each a slot of the process table."""
 
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
@@ -76,14 +76,15 @@ class Exits:
         return named
 
     def silent(self, end_ns: int) -> list[int]:
-        """Slots of the commands that have not been heard of for long; they are forgotten here."""
-        silent = [slot for slot, used_ns in self._used_ns.items() if used_ns < end_ns - COMMAND_LIFETIME_NS]
-        for slot in silent:
+        """Slots of commands that are forgotten here, because they have not been heard of for long and nothing waits for them."""
+        quiet = sorted((used_ns, slot) for slot, used_ns in self._used_ns.items() if used_ns < end_ns - COMMAND_LIFETIME_NS)
+        forgotten = self._membership.put_aside([slot for _, slot in quiet])
+        for slot in forgotten:
             del self._used_ns[slot]
         for consumer, heard_ns in list(self._heard_ns.items()):
             if heard_ns < end_ns - LABEL_LIFETIME_NS:
                 del self._heard_ns[consumer], self._label_of[consumer]
-        return silent
+        return forgotten
 
     def state(self) -> dict[str, Any]:
         return {"labels": self._label_of, "heard_ns": self._heard_ns, "used_ns": self._used_ns}

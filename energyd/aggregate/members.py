@@ -86,6 +86,10 @@ class Membership:
             self._join(slot, member)
         return slot, self._table.group[slot]
 
+    def put_aside(self, slots: list[int]) -> list[int]:
+        """Of commands that are not heard of any more, the longest silent first: those to be forgotten."""
+        return self._table.put_aside(slots)
+
     def _join(self, slot: int, member: Member) -> None:
         number = self.groups.number(member.group)
         self.groups.hold(number)

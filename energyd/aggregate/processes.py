@@ -1,7 +1,8 @@
 """The processes that are or were alive, the commands of those that lived too shortly to be seen, and who of them is shown.
 
 A process is (pid, start time). A command is what taskstats tells of tasks that no scan saw: their name, user and control group; all
-of these together are one consumer without a pid, which is forgotten a minute after it was last heard of.
+of these together are one consumer without a pid, which goes out of view a minute after it was last heard of. What its series had
+counted then waits for it; of those that wait, the longest silent are forgotten when they become too many.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ CMDLINE_CHARS: Final = 512
 
 Command = tuple[str, str, int]
 """comm, control group, uid."""
+COMMANDS_KEPT: Final = 256
+"""Out of view, with a sum to go on from: 100 bytes each of what is saved."""
 NO_GROUP: Final = -1
 _NO_KEY: Final = GroupKey("", "", "", "")
 
@@ -105,6 +108,13 @@ class ProcessTable:
             self._slot_of_identity.pop(who, None)
             if self._slot_of_pid.get(pid) == slot:
                 del self._slot_of_pid[pid]
+
+    def put_aside(self, slots: list[int]) -> list[int]:
+        """Commands that are not heard of any more, the longest silent first, go out of view. Returns those to be forgotten."""
+        waiting = [slot for slot in slots if self._ranking.energy_uj[slot] or self._ranking.cpu_ns[slot]]
+        self._ranking.hide(waiting)
+        kept = set(waiting[-COMMANDS_KEPT:])
+        return [slot for slot in slots if slot not in kept]
 
     def release(self, slots: list[int]) -> None:
         """Nothing refers to these any more: their totals are booked as gone, their slots are free."""

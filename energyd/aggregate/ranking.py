@@ -50,6 +50,11 @@ class Ranking:
         room = self._top - int(np.count_nonzero(self.shown))
         self.shown[slots[~self.shown[slots]][: max(0, room)]] = True
 
+    def hide(self, slots: list[int]) -> None:
+        """These are out of view until they use something again."""
+        self._rank[slots] = 0.0
+        self.shown[slots] = False
+
     def book(self, slots: Int64, energy_uj: Int64, cpu_ns: Int64, elapsed_ns: int, measured: bool) -> None:
         """Add what these (each slot once) used in one interval; without a power source (`measured` false) CPU time ranks them."""
         self._rank *= 0.5 ** (elapsed_ns / (HALF_LIFE_S * NS_PER_S))

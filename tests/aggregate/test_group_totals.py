@@ -8,6 +8,7 @@ from worlds import World, cut_at_batches, new_engine, snapshot
 
 from energyd import samples
 from energyd.config import GroupRule
+from energyd.aggregate.processes import COMMANDS_KEPT
 from energyd.groups.grouper import Grouper
 from energyd.units import NS_PER_S, UJ_PER_WH
 
@@ -171,7 +172,7 @@ def test_short_lived_work_ends_in_the_control_group_that_it_was_done_in(records)
         assert not named
 
 
-def test_a_command_that_is_not_heard_of_for_a_minute_is_forgotten_and_its_total_stays():
+def test_a_command_that_is_not_heard_of_for_a_minute_goes_out_of_view_and_comes_back_with_its_total():
     world = quiet_world(records=True)
     engine = new_engine(top=50)
     world.run(1)
@@ -186,7 +187,20 @@ def test_a_command_that_is_not_heard_of_for_a_minute_is_forgotten_and_its_total_
         world.feed(engine)
     shot = snapshot(engine, world)
     assert [process for process in shot.processes.visible if process.pid == 0] == []
-    assert shot.processes.gone_energy_uj >= brief.energy_uj
+    assert shot.processes.hidden_energy_uj >= brief.energy_uj
+    assert_conserved(shot)
+
+    again = new_engine(top=50)
+    again.restore(saved(engine), same_boot=True)
+    world.work_shortly("/system.slice/b.service", 40_000_000)
+    world.advance(NS_PER_S // 2)
+    for _ in range(5):
+        world.run(2)
+        world.feed(again)
+    shot = snapshot(again, world)
+    [back] = [process for process in shot.processes.visible if process.pid == 0]
+    assert back.cpu_ns > brief.cpu_ns
+    assert back.energy_uj > brief.energy_uj
     assert_conserved(shot)
 
 
@@ -390,6 +404,6 @@ def test_memory_stays_flat_while_processes_commands_and_groups_come_and_go():
         if batch == 700:
             size = len(msgpack.packb(engine.state()))
     assert_conserved(snapshot(engine, world))
-    assert len(engine.table.last_cpu_ns) <= 60 + 200
+    assert len(engine.table.last_cpu_ns) <= 60 + 200 + COMMANDS_KEPT
     assert len(engine.groups) <= 4 * 16 + 200, "as many as may be remembered, and those of the commands of the last minute or two"
     assert len(msgpack.packb(engine.state())) <= 1.2 * size
