@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 HEAD: Final = "JAUNE"
 HEAD_WIDTH: Final = 26
 ENERGIES: Final = "ENERG"
-SUBSCRIBED: Final = "PSOUSC"
 
 PERIODS: Final = {"11": "HPE", "12": "HCE", "21": "HPH", "22": "HCH", "23": "P", "44": "PM"}
 """`pt`: season and hours, by the names that the other professional meters use."""

@@ -22,9 +22,6 @@ from energyd.spool.rows import Row
 STALE: Final = 0x7FF0000000000002
 """The bits of the NaN that ends a series (Prometheus, model/value)."""
 
-TIME_MIN_MS: Final = 1 << 35  # February 1971
-TIME_MAX_MS: Final = (1 << 42) - 1  # 2109: outside of these a time is no varint of 6 bytes
-
 _PAIR: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 _ESCAPED: Final = re.compile(r"\\(.)")
 _UNESCAPED: Final = {"n": "\n"}
@@ -109,7 +106,7 @@ def samples_of(rows: Sequence[Row], previous: Row | None) -> tuple[list[tuple[by
     markers = 0
     before = previous.prefixes if previous else first
     for row in rows:
-        at = varint(row.at_ms)
+        at = _time(row)
         for prefix in _vanished(before, row.prefixes):
             series.setdefault(prefix, []).append(_SAMPLE.pack(_SAMPLE_HEAD, STALE, _SAMPLE_TIME, at))
             markers += 1
@@ -124,9 +121,15 @@ def _same_series(prefixes: Sequence[bytes], rows: Sequence[Row]) -> list[tuple[b
     samples = np.empty((len(prefixes), len(rows)), _SAMPLES)
     samples["head"], samples["tag"] = _SAMPLE_HEAD, _SAMPLE_TIME
     samples["value"] = np.stack([row.values for row in rows], axis=1).view("<u8")
-    samples["time"] = np.array([varint(row.at_ms) for row in rows], "V6")
+    samples["time"] = np.array([_time(row) for row in rows], "V6")
     content, size = samples.tobytes(), _SAMPLES.itemsize * len(rows)
     return [(prefix, content[i * size : (i + 1) * size]) for i, prefix in enumerate(prefixes)]
+
+
+def _time(row: Row) -> bytes:
+    at = varint(row.at_ms)
+    assert len(at) == 6, f"BUG: a row of {row.at_ms} ms, which is not between 1971 and 2109"
+    return at
 
 
 def _vanished(before: Sequence[bytes], now: Sequence[bytes]) -> Iterable[bytes]:

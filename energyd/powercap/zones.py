@@ -25,7 +25,6 @@ from energyd.powercap.zone import LENT, NO_PACKAGE, SIMULATED, Zone
 _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PSYS = re.compile(r"psys(?:-(\d+))?")
 _MAX_POWER = re.compile(r"constraint_\d+_max_power_uw")
-KNOWN_DOMAINS = frozenset(("package", "core", "uncore", "dram", "psys"))
 
 
 def directories(root: str) -> dict[str, str]:
