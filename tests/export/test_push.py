@@ -16,6 +16,7 @@ from energyd.config import Metrics, Push, Spool
 from energyd.export import gate, target
 from energyd.export.push import Pushers
 from energyd.export.served import Served
+from energyd.units import NS_PER_S
 
 LOGGER = logging.getLogger("push-test")
 SERIES = "energyd_processes"  # one sample a tick
@@ -127,9 +128,12 @@ def test_only_what_matches_is_sent_with_the_labels_of_the_target(play: Any) -> N
     play(scenario, match="energyd_zone_.*_total", labels=(("site", "attic"),), query="?extra_label=old=1")
 
 
-def test_nothing_is_rendered_by_a_machine_without_a_clock_and_that_is_counted(play: Any) -> None:
+@pytest.mark.parametrize("wrong_offset_s", [0, 5_000_000_000])
+def test_nothing_is_rendered_by_a_machine_without_a_clock_or_with_a_broken_one_and_that_is_counted(
+    play: Any, wrong_offset_s: int
+) -> None:
     async def scenario(world: World) -> None:
-        offset_ns, world.clock.real_offset_ns = world.clock.real_offset_ns, 0
+        offset_ns, world.clock.real_offset_ns = world.clock.real_offset_ns, wrong_offset_s * NS_PER_S
         task = world.start()
         await world.until(lambda: world.target.spool.dropped["clock"] > 2)
         assert world.target.spool.cursor.end == 0
