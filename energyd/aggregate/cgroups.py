@@ -78,6 +78,11 @@ class CgroupBook:
         """The group of the exited of a place that is followed."""
         return self._followed[place].group
 
+    def group_of(self, place: Place) -> int | None:
+        """The group of a place, or of the nearest above it that is followed; None where there is none."""
+        counted = self.nearest(place)
+        return None if counted is None else self._followed[counted].group
+
     def _regroup(self) -> None:
         """The exited of a place belong where most of its members do; where these do not agree, where its path says; where there
         are none, where they did."""

@@ -139,6 +139,7 @@ class Engine:
 
     def snapshot(self, *, mono_ns: int, real_ns: int, ready: bool, rings: tuple[Ring, ...]) -> Snapshot:
         swept_ns = self.zones.swept_until_ns
+        groups = self._groups_view()
         zones = tuple(_zone_view(zone, swept_ns) for _, zone in sorted(self.zones.zones.items()) if not zone.dropped)
         return Snapshot(
             mono_ns=mono_ns,
@@ -149,10 +150,11 @@ class Engine:
             processes=self.table.snapshot(self.groups.keys()),
             meters=tuple(meter.snapshot(mono_ns) for meter in self.meters.values()),
             rings=rings,
-            groups=self._groups_view(),
+            groups=groups,
             gpus=self._gpus.snapshot(),
             attributed_mono_ns=min((zone.attributed_until_ns or 0 for zone in self.zones.attributable()), default=0),
             containers=self.usage.containers.snapshot(self.usage.figures),
+            traffic=self.usage.traffic.snapshot(groups.visible),
         )
 
     def _devices(self, kind: str) -> tuple[Device, ...]:

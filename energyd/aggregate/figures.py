@@ -5,14 +5,16 @@ takes its totals along. Another one under a name that is known goes on from the 
 the machine's next start. Law: totals only grow; what is not there is not shown, and is remembered.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy.typing as npt
 
 from energyd import samples
 from energyd.aggregate.counters import DeviceCounter, TickCounter
 
-GAUGES = ("load",)
+GAUGES: Final = ("load",)
+FORGOTTEN_AFTER: Final = 10
+"""Keyframes: five minutes."""
 
 
 class Thing(NamedTuple):
@@ -24,8 +26,12 @@ class Thing(NamedTuple):
     cgroup: str = ""
 
 
+Growth = tuple[Thing, int, int]
+"""A thing, the index of a figure of it, and by how much that has grown."""
+
+
 class _Followed:
-    __slots__ = ("counters", "gauges", "identity", "present")
+    __slots__ = ("counters", "gauges", "identity", "missed", "present")
 
     def __init__(self, kind: str, identity: str) -> None:
         counter: type[TickCounter | DeviceCounter] = TickCounter if kind == "core" else DeviceCounter
@@ -33,6 +39,7 @@ class _Followed:
         self.counters = [counter() for _ in samples.FIELDS[kind]]
         self.gauges = [0] * len(self.counters) if kind in GAUGES else None
         self.present = False
+        self.missed = 0  # keyframes in a row
 
 
 class FigureBook:
@@ -51,8 +58,9 @@ class FigureBook:
         self._pending.clear()
         self._thing_of.clear()
 
-    def fold(self, records: npt.NDArray[Any], whole: bool) -> None:
-        """The FIGURES records of one batch; a `whole` one names everything there is."""
+    def fold(self, records: npt.NDArray[Any], whole: bool) -> list[Growth]:
+        """The FIGURES records of one batch; a `whole` one names everything there is. Returns what containers' counters grew by."""
+        growths: list[Growth] = []
         seen: dict[int, Thing] = {}
         names = ("consumer", "pid", "start_ticks", "cpu_ns", "mem_bytes", "status")
         for consumer, first, *figures, status in zip(*[records[name].tolist() for name in names], strict=True):
@@ -65,7 +73,9 @@ class FigureBook:
                     if followed.gauges is not None:
                         followed.gauges[index] = figure
                     else:
-                        followed.counters[index].advance(figure)
+                        grown = followed.counters[index].advance(figure)
+                        if thing.cgroup:
+                            growths.append((thing, index, grown))
             followed.present = not status & samples.GONE
             if followed.present:
                 seen[consumer] = thing
@@ -73,6 +83,7 @@ class FigureBook:
                 del self._thing_of[consumer]
         if whole:
             self._forget_absent(seen)
+        return growths
 
     def _thing(self, consumer: int) -> Thing | None:
         entry = self._pending.pop(consumer, None)
@@ -104,14 +115,16 @@ class FigureBook:
         return None
 
     def _forget_absent(self, seen: dict[int, Thing]) -> None:
-        """A keyframe names everything there is: what it does not has gone while nobody looked, of containers' things for good."""
+        """A keyframe names everything there is: what it does not has gone while nobody looked. What is a container's is forgotten
+        after a while, but not at once: a process that was asked for it may just have ended."""
         newest = max(seen, default=0)
         self._pending = {consumer: entry for consumer, entry in self._pending.items() if consumer > newest}
         self._thing_of = seen
         there = set(seen.values())
         for thing, followed in list(self._followed.items()):
             followed.present = thing in there
-            if thing.cgroup and not followed.present:
+            followed.missed = 0 if followed.present else followed.missed + 1
+            if thing.cgroup and followed.missed >= FORGOTTEN_AFTER:
                 del self._followed[thing]
 
     def present(self, kind: str) -> list[tuple[Thing, tuple[int, ...]]]:

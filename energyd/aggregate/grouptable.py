@@ -39,6 +39,9 @@ class GroupTable:
     def __len__(self) -> int:
         return len(self._number_of)
 
+    def __contains__(self, key: GroupKey) -> bool:
+        return key in self._number_of
+
     def number(self, key: GroupKey) -> int:
         """The number of a group, which may be new."""
         number = self._number_of.get(key)

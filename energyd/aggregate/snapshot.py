@@ -240,6 +240,16 @@ class Container(NamedTuple):
     interfaces: tuple[Device, ...] = ()
 
 
+class Traffic(NamedTuple):
+    """A visible group's bytes read from disks, written to them, received and sent."""
+
+    environment: str
+    group: str
+    kind: str
+    runtime: str
+    bytes: tuple[int, ...]
+
+
 class Host(NamedTuple):
     """The machine as a whole. energy_uj is the sum of the additive zones, or psys where that is the chosen source."""
 
@@ -339,4 +349,5 @@ class Snapshot(NamedTuple):
     attributed_mono_ns: int = 0  # up to here the energy of every zone has been given to its users; 0 = never
     ledger: Ledger = Ledger()
     containers: tuple[Container, ...] = ()
+    traffic: tuple[Traffic, ...] = ()
     gpus: GpuUse = GpuUse()

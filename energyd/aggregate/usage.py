@@ -19,10 +19,11 @@ from energyd.aggregate.counters import GrowingCounter, process_increment
 from energyd.aggregate.exits import Exits
 from energyd.aggregate.figures import FigureBook
 from energyd.aggregate.grouptable import GroupTable
+from energyd.aggregate.grouptraffic import GroupTraffic
 from energyd.aggregate.interval import NO_PACKAGE, Interval
 from energyd.aggregate.members import Membership, place_of
 from energyd.aggregate.processes import ProcessTable, identity
-from energyd.groups.grouper import Grouper
+from energyd.groups.grouper import Grouper, GroupKey
 from energyd.units import NS_PER_S
 
 START_TICK_NS = NS_PER_S // 100  # USER_HZ, the unit of starttime in proc(5), is 100 on every 64-bit Linux
@@ -52,6 +53,7 @@ class UsageBook:
         self._exits = Exits(self._membership)
         self.figures = FigureBook()
         self.containers = ContainerBook(grouper.container)
+        self.traffic = GroupTraffic()
         self._with_memory = with_memory
         self._reclassify = False
         self.before_the_end: Callable[[int], None] = lambda _end_ns: None  # called in each batch while its ended are still known
@@ -119,10 +121,10 @@ class UsageBook:
         if whole:
             used.gone.extend(slot for slot in self._table.living() if slot not in used.seen)
         control_ns, capacity_ns = self._fold_host(batch[(kinds >= samples.CONTROL) & (kinds <= samples.HOST_MEMORY)])
-        self.figures.fold(batch[kinds == samples.FIGURES], whole)
         self.control_ns += control_ns
         self.tracked_ns += sum(used.cpu_ns.values())
         self._fold_cgroups(batch[kinds == samples.CGROUP], used, None if begin_ns is None else capacity_ns, whole)
+        self._fold_figures(batch[kinds == samples.FIGURES], whole)
         exited_ns = max(0, self.control_ns - self.tracked_ns - self.exited_ns)
         unnamed: dict[Place | None, int] = dict(self.cgroups.settle(exited_ns, capacity_ns))
         unnamed[None] = exited_ns - sum(unnamed.values())
@@ -209,6 +211,15 @@ class UsageBook:
             self.cgroups.forget_absent(set(readings))
             self.containers.forget_absent(set(readings))
 
+    def _fold_figures(self, records: Records, whole: bool) -> None:
+        def group_of(place: Place) -> GroupKey | None:
+            number = self.cgroups.group_of(place)
+            return None if number is None else self._groups.key(number)
+
+        self.traffic.fold(self.figures.fold(records, whole), group_of)
+        if whole:
+            self.traffic.forget_absent(self._groups.__contains__)
+
     def _interval(self, used: _Used, exit_records: Records, unnamed: dict[Place | None, int], end_ns: int) -> Interval:
         """Put together who used what. `unnamed`: what the exited used, by place; exit records take from it what they name."""
         slots, cpu_ns = list(used.cpu_ns), list(used.cpu_ns.values())
@@ -276,6 +287,7 @@ class UsageBook:
             "cgroups": self.cgroups.state(),
             "figures": self.figures.state(),
             "containers": self.containers.state(),
+            "traffic": self.traffic.state(),
             "until_ns": self._until_ns,
             "raw": [self._control.raw, self._all_modes.raw],
             "totals_ns": [self.control_ns, self.tracked_ns, self.exited_ns],
@@ -285,6 +297,7 @@ class UsageBook:
 
     def restore(self, state: dict[str, Any], same_boot: bool) -> None:
         self.control_ns, self.tracked_ns, self.exited_ns = state["totals_ns"]
+        self.traffic.restore(state.get("traffic", []))
         if same_boot:
             self._pending, self._slot_of = state["pending"], state["slot_of"]
             self._place_of = {consumer: (hierarchy, path) for consumer, (hierarchy, path) in state["place_of"].items()}

@@ -26,6 +26,7 @@ from energyd.export import (
     ringmetrics,
     selfmetrics,
     servermetrics,
+    trafficmetrics,
     zonemetrics,
 )
 from energyd.export.metric import INFO, NS, Metric, gauge
@@ -50,6 +51,7 @@ CATALOGUE: Final[tuple[Metric, ...]] = (
     *efficiencymetrics.METRICS,
     *groupmetrics.METRICS,
     *gpumetrics.METRICS,
+    *trafficmetrics.METRICS,
     *containermetrics.METRICS,
     *metermetrics.METRICS,
     *professionalmetrics.METRICS,

@@ -19,6 +19,7 @@ from energyd.export import (
     processmetrics,
     professionalmetrics,
     ringmetrics,
+    trafficmetrics,
     zonemetrics,
 )
 from energyd.export.catalogue import BUILD_INFO, CATALOGUE, SNAPSHOT_TIME
@@ -32,6 +33,7 @@ def collect(snapshot: Snapshot, version: str) -> list[Family]:
     rows.put(hostmetrics.rows(snapshot.host))
     rows.put(devicemetrics.rows(snapshot.host))
     rows.put(containermetrics.rows(snapshot.containers))
+    rows.put(trafficmetrics.rows(snapshot.traffic))
     for zone in snapshot.zones:
         rows.put(zonemetrics.rows(zone))
     rows.put(processmetrics.rows(snapshot.processes, snapshot.host))

@@ -5,7 +5,10 @@ from batches import Batches
 from energyd import samples
 from energyd.aggregate.cgroups import Reading
 from energyd.aggregate.containers import ContainerBook
-from energyd.aggregate.figures import FigureBook
+from energyd.aggregate.figures import FORGOTTEN_AFTER, FigureBook
+from energyd.aggregate.grouptraffic import GroupTraffic
+from energyd.aggregate.snapshot import Group
+from energyd.groups.grouper import GroupKey
 from energyd.groups.rules import Container
 
 ID = "ab" * 32
@@ -31,7 +34,7 @@ class World:
         for label, first, values, *status in figures:
             self._batches.add(samples.FIGURES, 1, (label, first, *values), *status)
         records = self._batches.take()
-        self.book.fold(records, whole)
+        return self.book.fold(records, whole)
 
     def shown(self, kind):
         return {thing.name: figures for thing, figures in self.book.present(kind)}
@@ -211,3 +214,43 @@ def test_containers_survive_a_restart():
     running.book = book
     running.fold((f"{DOCKER}/a", 1200, 50))
     assert running.shown() == {DOCKER: (1200, 50)}
+
+
+WEB = GroupKey("docker", "web", "container", "docker")
+GROUPS = {("v2", DOCKER): WEB}
+VISIBLE = (Group(*WEB, 0, 0.0, 0, 1, None), Group("systemd", "ssh.service", "unit", "systemd", 0, 0.0, 0, 1, None))
+
+
+def test_traffic_of_the_control_groups_of_a_group_adds_up_and_outlives_them():
+    world, traffic = World(), GroupTraffic()
+    io, eth0 = world.label("cgroup_io", "", cgroup=DOCKER), world.label("container_interface", "eth0", "1", cgroup=DOCKER)
+    stranger, host = world.label("cgroup_io", "", cgroup="/unknown"), world.label("interface", "eth0", "2")
+    traffic.fold(
+        world.batch(
+            (io, 0, (100, 10, 0)), (eth0, 0, (1, 9, 9)), (eth0, 3, (9, 2, 9)), (stranger, 0, (7, 7, 0)), (host, 0, (5, 5, 5))
+        ),
+        GROUPS.get,
+    )
+    assert [(each.group, each.bytes) for each in traffic.snapshot(VISIBLE)] == [("web", (100, 10, 1, 2))]
+    traffic.fold(world.batch((io, 0, (150, 10, 0)), (eth0, 0, (1, 9, 9), samples.GONE)), GROUPS.get)
+    again = world.label("container_interface", "eth0", "5", cgroup=DOCKER)
+    traffic.fold(world.batch((again, 0, (40, 1, 0))), GROUPS.get)
+    saved = GroupTraffic()
+    saved.restore(traffic.state())
+    assert [each.bytes for each in saved.snapshot(VISIBLE)] == [(150, 10, 41, 2)]
+    saved.forget_absent(lambda key: key != WEB)
+    assert saved.snapshot(VISIBLE) == ()
+
+
+def test_an_interface_that_a_keyframe_missed_does_not_count_twice():
+    world, traffic = World(), GroupTraffic()
+    eth0 = world.label("container_interface", "eth0", "1", cgroup=DOCKER)
+    traffic.fold(world.batch((eth0, 0, (1000, 1, 0)), whole=True), GROUPS.get)
+    traffic.fold(world.batch(whole=True), GROUPS.get)
+    assert world.shown("container_interface") == {}
+    again = world.label("container_interface", "eth0", "1", cgroup=DOCKER)
+    traffic.fold(world.batch((again, 0, (1010, 1, 0)), whole=True), GROUPS.get)
+    assert [each.bytes[2] for each in traffic.snapshot(VISIBLE)] == [1010]
+    for _ in range(FORGOTTEN_AFTER):
+        world.batch(whole=True)
+    assert world.book.state()["followed"] == []

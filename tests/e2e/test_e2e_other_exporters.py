@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOTS = cgroup_roots()
 MEMORY = Path("/sys/fs/cgroup/memory")
-IDS = [f"{os.getpid():032x}{number:032x}" for number in (1, 2)]
+IDS = [f"{number}{os.getpid():011x}{0:052x}" for number in (1, 2)]
 FRAME_BYTES, FRAMES = 1000, 500
 SPEAKER = f"""
 import socket, subprocess, sys, time
@@ -100,7 +100,9 @@ def scraped(containers: Containers | None) -> Iterator[tuple[Daemon, Prometheus]
         with Prometheus(daemon.port) as prometheus:
             if containers:
                 containers.speak()
-            time.sleep(5)
+            wait_for(lambda: prometheus.query("count_over_time(up[1m]) >= 3"), 15, "not scraped three times")
+            if containers:
+                wait_for(lambda: daemon.value("energyd_container_network_receive_bytes_total") > 0, 10, "no network of containers")
             yield daemon, prometheus
 
 
@@ -197,6 +199,10 @@ def test_the_bytes_of_a_container_are_those_that_its_own_kernel_tables_have(
             assert told() == pytest.approx(FRAMES * FRAME_BYTES, rel=0.02)  # neighbour discovery besides
             native = daemon.value(f"energyd_container_network_{direction}_bytes_total", id=identifier, device=interface)
             assert native == pytest.approx(told(), rel=0.02)
+        grouped = [
+            series for series in daemon.metrics() if series.startswith("energyd_group_network_") and identifier[:12] in series
+        ]
+        assert len(grouped) == 2
 
 
 COUNTERS = {

@@ -9,9 +9,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from energyd import samples
-from energyd.aggregate.snapshot import Container, Device, Host, Processes, Snapshot
+from energyd.aggregate.snapshot import Container, Device, Host, Processes, Snapshot, Traffic
 from energyd.config import Config
-from energyd.export import cadvisormetrics, containermetrics, devicemetrics, nodemetrics
+from energyd.export import cadvisormetrics, containermetrics, devicemetrics, nodemetrics, trafficmetrics
 from energyd.export.collect import collect
 from energyd.export.metric import Family
 from energyd.export.render import Renderer
@@ -32,7 +32,7 @@ SHOT = Snapshot(1, 1, True, HOST, (), Processes((), 0, 0.0, 0, 0, 0, 0), (), (),
 
 
 def native(shot: Snapshot) -> list[Family]:
-    mine = {metric.name for metric in (*devicemetrics.METRICS, *containermetrics.METRICS)}
+    mine = {metric.name for metric in (*devicemetrics.METRICS, *containermetrics.METRICS, *trafficmetrics.METRICS)}
     return [family for family in collect(shot, "1") if family.metric.name in mine]
 
 
@@ -75,6 +75,14 @@ def test_a_container_is_named_or_known_by_its_id_and_has_what_is_told_of_it() ->
     assert found["energyd_container_disk_written_bytes_total", web] == 1024
     assert found["energyd_container_network_transmit_bytes_total", (*web, ("device", "eth0"))] == 2000
     assert [name for name, labels in found if labels == bare] == ["energyd_container_cpu_seconds_total"]
+
+
+def test_a_group_has_its_traffic() -> None:
+    shot = SHOT._replace(traffic=(Traffic("docker", "web", "container", "docker", (1, 2, 3, 4)),))
+    found = values("native", shot)
+    labels = (("group", "web"), ("kind", "container"), ("runtime", "docker"), ("environment", "docker"))
+    names = ("disk_read", "disk_written", "network_receive", "network_transmit")
+    assert [found[f"energyd_group_{name}_bytes_total", labels] for name in names] == [1, 2, 3, 4]
 
 
 def test_node_exporter_s_names_have_its_labels_and_units() -> None:
