@@ -2,8 +2,8 @@
 
 A frame is the meter's own unit: its registers belong to one instant, its tariff says which of them counts. Frames without
 registers (the short ones of a three-phase overload, 02E 2.5.2) are frames as well. Law: a group belongs to exactly one frame, and
-only registers that were believed (see `counters.MeterRegister`) are in it. A register of an earlier frame that is only believed now
-stands in `earlier`.
+only registers that were believed (see `counters.MeterRegister`) are in it. While one register of a frame waits for the next frame
+all of them do, because they belong together: they stand in that frame's `earlier`.
 """
 
 from collections import deque
@@ -39,6 +39,7 @@ class FrameBook:
     def __init__(self, ok: int = 0, bad: int = 0) -> None:
         self.ok = ok
         self.bad = bad
+        self._deferred: dict[str, tuple[int, int]] = {}  # (mono_ns, Wh) of the frame before, in which a register had to wait
         self._durations_ns: deque[int] = deque(maxlen=REMEMBERED)
         self._quantiles_ns: tuple[tuple[float, int], ...] = ()
         self._begin_ns: int | None = None
@@ -47,6 +48,7 @@ class FrameBook:
     def _clear(self) -> None:
         self._registers: dict[str, int] = {}
         self._earlier: dict[str, tuple[int, int]] = {}  # (mono_ns, Wh)
+        self._waits = False
         self._quantities: dict[str, tuple[int, int]] = {}
         self._heard: set[str] = set()
         self._degraded = False
@@ -63,6 +65,10 @@ class FrameBook:
             self._registers[name] = energy_wh
         else:
             self._earlier[name] = mono_ns, energy_wh
+
+    def wait(self) -> None:
+        """A register of this frame is not believed before the next one."""
+        self._waits = True
 
     def quantity(self, label: str, value: int, horodate_s: int) -> None:
         self._quantities[label] = (value, horodate_s)
@@ -82,13 +88,14 @@ class FrameBook:
             durations_ns = sorted(self._durations_ns)
             self._quantiles_ns = tuple((part, durations_ns[int(part * (len(durations_ns) - 1))]) for part in QUANTILES)
         heard = frozenset(self._heard)
+        before, self._deferred, registers = {**self._deferred, **self._earlier}, {}, self._registers
+        if self._waits:  # once more: what is newer takes the place of what was deferred
+            self._deferred, before, registers = {name: (begin_ns, energy_wh) for name, energy_wh in registers.items()}, {}, {}
         earlier = None
-        if self._earlier:
-            at_ns = min(at_ns for at_ns, _ in self._earlier.values())
-            earlier = at_ns, {name: energy_wh for name, (_, energy_wh) in self._earlier.items()}
-        frame = Frame(
-            begin_ns, mono_ns, address, mode, good, self._degraded, self._registers, self._quantities, heard, texts, earlier
-        )
+        if before:
+            at_ns = min(at_ns for at_ns, _ in before.values())
+            earlier = at_ns, {name: energy_wh for name, (_, energy_wh) in before.items()}
+        frame = Frame(begin_ns, mono_ns, address, mode, good, self._degraded, registers, self._quantities, heard, texts, earlier)
         self._clear()
         return frame
 

@@ -119,8 +119,11 @@ class MeterBook:
             self._advance(field, period, reading_wh, mono_ns)
 
     def _advance(self, field: TicField, period: str, reading_wh: int, mono_ns: int) -> None:
-        for energy_wh, at_ns in self._registers.advance(field, period, reading_wh, mono_ns):
+        believed = self._registers.advance(field, period, reading_wh, mono_ns)
+        for energy_wh, at_ns in believed:
             self._frames.register(name_of(field, period), energy_wh, at_ns)
+        if not believed:
+            self._frames.wait()
 
     def _quantity(self, label: str, value: int, mono_ns: int, horodate_s: int = 0) -> None:
         self._quantities[label] = (value, mono_ns)

@@ -15,6 +15,8 @@ REPLAY_S: Final = (
     86400  # but after a restart the rings tell again what is in the ledger, a day of it if a simulated clock runs fast
 )
 
+PART_S: Final = 10  # so long the begin of an hour waits for a reading with all registers
+
 HOUR: Final = 1
 DAY: Final = 2
 TARIFF: Final = 4
@@ -57,6 +59,7 @@ class Scribe:
         self._latest: Reading | None = None
         self._marked_s = 0
         self._boundary_s = 0
+        self._part_s = 0  # when a reading without all registers was first left out
         self._resumed = False  # the last reading was taken from the ledger
         self.behind = 0  # readings that were left out because a clock was set back
 
@@ -75,8 +78,10 @@ class Scribe:
             return []
         if before is None or before.mode != reading.mode or _labels(before).isdisjoint(_labels(reading)):
             return self._begin(reading)
-        self._resumed = False
         passed = reading.read_s >= self._boundary_s
+        if passed and self._is_in_part(before, reading):
+            return []
+        self._resumed, self._part_s = False, 0
         last_s = self._days.boundary_until(reading.read_s) if passed else 0
         met = passed and reading.read_s - last_s <= TOLERANCE_S
         hidden = passed and (not met or self._boundary_s < last_s)
@@ -91,6 +96,13 @@ class Scribe:
         elif passed:
             why |= GAP_END
         return marks + self._mark(now.read_s, why) if why else marks
+
+    def _is_in_part(self, before: Reading, reading: Reading) -> bool:
+        """Whether a register was lost on the line: what is marked should hold them all. A later frame has it, if any has."""
+        if _labels(before) <= _labels(reading):
+            return False
+        self._part_s = self._part_s or reading.read_s
+        return reading.read_s - self._part_s < PART_S
 
     def _begin(self, reading: Reading) -> list[Mark]:
         marks = self.close()

@@ -55,6 +55,34 @@ def test_the_frame_that_confirms_tells_what_waited_for_it_and_when_that_was_said
     assert [frame.earlier for frame in frames] == [None, (first_ns, {"HCHC": 1234, "HCHP": 77}), None]
 
 
+def test_registers_of_one_frame_wait_together():
+    """After a night of silence one has grown and the other has not: the ledger must not see the one without the other."""
+    line = Line()
+    line.begin(HISTORIQUE, ADCO=ADDRESS, HCHC=500, HCHP=77)
+    frames = listen(line)
+    line.now_ns += 8 * 3600 * NS_PER_S
+    morning_ns = line.now_ns
+    for energy_wh in (9500, 9501, 9502):
+        line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=energy_wh, HCHP=77)
+    assert [(frame.registers, frame.earlier) for frame in frames] == [
+        ({}, None),
+        ({"HCHC": 9501, "HCHP": 77}, (morning_ns, {"HCHC": 9500, "HCHP": 77})),
+        ({"HCHC": 9502, "HCHP": 77}, None),
+    ]
+
+
+def test_a_corrupt_register_keeps_the_others_for_one_frame_only():
+    line = Line()
+    line.begin(HISTORIQUE, ADCO=ADDRESS, HCHC=500, HCHP=77)
+    frames = listen(line)
+    for energy_wh in (9500, 501):
+        line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=energy_wh, HCHP=78)
+    assert [(frame.registers, frame.earlier and frame.earlier[1]) for frame in frames] == [
+        ({}, None),
+        ({"HCHC": 501, "HCHP": 78}, {"HCHP": 78}),
+    ]
+
+
 def test_a_reading_that_waits_survives_a_restart():
     line = Line()
     line.frame(HISTORIQUE, ADCO=ADDRESS, HCHC=1234)

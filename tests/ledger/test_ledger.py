@@ -142,6 +142,22 @@ def test_the_time_of_the_meter_is_taken_where_the_machine_has_none(world):
     assert world.view().meters[0].month == "2026-06"
 
 
+def test_the_begin_of_a_day_waits_for_a_frame_with_all_registers(world):
+    """A group was refused on the line, after hours in which nobody listened: its register must not stand still over midnight."""
+    world.frame(midnight("2026-06-09"), {"HCHC": 5, "HCHP": 7})
+    world.frame(midnight("2026-06-10") + 2, {"HCHC": 5})
+    world.frame(midnight("2026-06-10") + 4, {"HCHC": 5, "HCHP": 24_007})
+    assert world.stretches()["yesterday"] == (24_000, True)
+
+
+def test_the_begin_of_a_day_does_not_wait_long_for_a_register_that_is_no_more(world):
+    world.frame(midnight("2026-06-09"), {"HCHC": 5, "HCHP": 7})
+    for second in range(0, 20, 2):
+        world.frame(midnight("2026-06-10") + second, {"HCHC": 1_005 + second})
+    used, complete = world.stretches()["yesterday"]
+    assert (used, complete) == (1_010, True)
+
+
 def test_a_clock_that_is_set_back_stops_the_ledger_and_is_counted(world):
     world.hours("2026-06-10T00:00", "2026-06-10T12:00")
     world.frame(at("2026-06-10T08:00"), {"HCHP": 1_012_100})
