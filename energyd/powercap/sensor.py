@@ -119,8 +119,8 @@ class Sensor:
             group.arrange()
         return change
 
-    def sweep(self, numbers: Mapping[str, int]) -> list[Sample]:
-        """Read every open zone that is due; `numbers` are the kinds of their samples, by name.
+    def sweep(self, numbers: Mapping[str, int], every: bool = False) -> list[Sample]:
+        """Read every open zone that is due, or just `every` one; `numbers` are the kinds of their samples, by name.
 
         A zone whose device has gone answers a last time, FAILED, and is left to the next rescan.
         """
@@ -129,7 +129,7 @@ class Sensor:
         failed: list[tuple[Zone, int]] = []
         before_ns = mono_ns()
         for group in self._groups:
-            if before_ns < group.due_ns:
+            if before_ns < group.due_ns and not every:
                 continue
             group.due_ns = before_ns + group.period_ns
             for name, read, good, zone in group.zones:

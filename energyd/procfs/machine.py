@@ -140,6 +140,10 @@ class Machine:
     def _label_control(self) -> int:
         return self._sink.label({"kind": "control", "source": self._control.source})
 
+    def control_ns(self) -> int:
+        """CPU time of all tasks as of now, between two scans; 0 when it cannot be read."""
+        return sum(total_ns for _, _, (_, _, _, total_ns, _), _ in self._read_control(self._host.cpu_ns()))
+
     def _read_control(self, host_cpu_ns: list[int]) -> list[Sample]:
         try:
             total_ns = self._control.total_ns(host_cpu_ns)

@@ -4,6 +4,8 @@ The readers' own code looks at the machine, the aggregator's own code counts; on
 what the daemon would show, laws included.
 """
 
+from typing import NamedTuple
+
 from energyd.aggregate.engine import Engine
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config
@@ -14,6 +16,13 @@ from energyd.samples import KEYFRAME, RAPL, USAGE
 from energyd.service.clock import SYSTEM_CLOCK, Clock, suspended_ns
 from energyd.tools.memoryring import MemoryRing
 from energyd.units import NS_PER_S
+
+
+class Reading(NamedTuple):
+    """What the counters showed at one moment: only the difference of two of them means anything."""
+
+    energy_uj: dict[str, int]  # by zone
+    busy_cpu_ns: int  # of all tasks
 
 
 class Localhost:
@@ -44,9 +53,10 @@ class Localhost:
         """What keeps energy from being read, with the commands that mend it; empty when all is well."""
         return advice_of(self._config, self._sensor.zones)
 
-    def sweep(self) -> None:
+    def sweep(self, every: bool = False) -> None:
+        """Read the counters that are due, or, at the begin and the end of what is measured, `every` one."""
         begin_ns = self._clock.mono_ns()
-        for sample in self._sensor.sweep(self._numbers):
+        for sample in self._sensor.sweep(self._numbers, every):
             self._energy.append(*sample)
         self._energy.end_batch(self._clock.mono_ns(), begin_ns, suspended_ns())
 
@@ -62,13 +72,13 @@ class Localhost:
         self._engine.attribute()
         return self._engine.snapshot(mono_ns=self._clock.mono_ns(), real_ns=self._clock.real_ns(), ready=True, rings=())
 
-    def energy_since(self, mono_ns: int) -> dict[str, int]:
-        """Microjoules by zone from `mono_ns`, a moment of the last two seconds, to the last sweep."""
-        lines = {name: zone.timeline for name, zone in self._engine.zones.zones.items() if zone.timeline}
-        return {
-            name: line.energies_uj[-1] - line.at(min(max(mono_ns, line.times_ns[0]), line.frontier_ns))
-            for name, line in lines.items()
-        }
+    def read(self) -> Reading:
+        """Every counter as it is now: half a millisecond, where a snapshot takes tens of them the first time."""
+        self.sweep(every=True)
+        self._engine.feed_energy(self._energy.take())
+        zones = self._engine.zones.zones.values()
+        energies = {zone.name: zone.energy_uj if zone.additive else zone.aside_uj for zone in zones}
+        return Reading(energies, self._machine.control_ns())
 
     def close(self) -> None:
         self._sensor.close()

@@ -29,7 +29,7 @@ from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
 from energyd.service import statefile
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
-from energyd.tools.localhost import Localhost
+from energyd.tools.localhost import Localhost, Reading
 from energyd.tools.settings import current
 from energyd.units import NS_PER_S, UJ_PER_J
 
@@ -91,33 +91,24 @@ def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, f
 def run_once(command: Sequence[str], host: Localhost, idle_w: float | None) -> Run:
     """One run: counters before, the command, counters after."""
     host.scan()
-    host.sweep()
-    before = host.snapshot()
+    host.snapshot()  # takes its time now, not between the first reading and the command
+    before = host.read()
     seconds, cpu_s, code = execute(command, host.sweep)
-    end_ns = CLOCK.mono_ns()
-    host.sweep()
-    host.scan()
-    host.sweep()  # what was scanned is settled only when every zone has been read after it
-    after = host.snapshot()
-    return account(before, after, host.energy_since(end_ns), seconds, cpu_s, idle_w, code)
+    after = host.read()
+    return account(before, after, host.snapshot(), seconds, cpu_s, idle_w, code)
 
 
-def account(
-    before: Snapshot, after: Snapshot, late_uj: dict[str, int], seconds: float, cpu_s: float, idle_w: float | None, code: int
-) -> Run:
-    """What lies between two snapshots, less what came `late`, after the end of the command; and the command's share of it."""
-    machine_cpu_s = (after.host.busy_cpu_ns - before.host.busy_cpu_ns) / NS_PER_S
-    earlier = {zone.name: zone.energy_uj for zone in before.zones}
-    zones_uj = {
-        zone.name: zone.energy_uj - earlier.get(zone.name, 0) - late_uj.get(zone.name, 0) for zone in after.zones if zone.readable
-    }
+def account(before: Reading, after: Reading, shot: Snapshot, seconds: float, cpu_s: float, idle_w: float | None, code: int) -> Run:
+    """What lies between two readings of the zones in `shot`, and the command's share of it."""
+    machine_cpu_s = (after.busy_cpu_ns - before.busy_cpu_ns) / NS_PER_S
+    zones_uj = {zone.name: after.energy_uj[zone.name] - before.energy_uj.get(zone.name, 0) for zone in shot.zones if zone.readable}
     zones_j = {name: energy_uj / UJ_PER_J for name, energy_uj in zones_uj.items()}
-    if not any(zone.additive and zone.readable for zone in after.zones):
+    if not any(zone.additive and zone.readable for zone in shot.zones):
         return Run(seconds, cpu_s, machine_cpu_s, zones_j, None, None, None, None, "", code)
-    host_j = sum(zones_j[zone.name] for zone in after.zones if zone.additive and zone.readable)
+    host_j = sum(zones_j[zone.name] for zone in shot.zones if zone.additive and zone.readable)
     idle_j = None if idle_w is None else min(host_j, idle_w * seconds)
     command_j, bound_j = share_of(host_j, idle_j or 0.0, seconds, cpu_s, machine_cpu_s)
-    return Run(seconds, cpu_s, machine_cpu_s, zones_j, host_j, idle_j, command_j, bound_j, after.host.source, code)
+    return Run(seconds, cpu_s, machine_cpu_s, zones_j, host_j, idle_j, command_j, bound_j, shot.host.source, code)
 
 
 def learnt_idle_w(config: Config, zones: Sequence[str]) -> float | None:
@@ -133,7 +124,7 @@ def learnt_idle_w(config: Config, zones: Sequence[str]) -> float | None:
 
 def measured_idle_w(host: Localhost, seconds: float) -> float | None:
     """Mean power of the host while nothing of ours runs."""
-    host.sweep()
+    host.sweep(every=True)
     before = host.snapshot()
     begin_ns = CLOCK.mono_ns()
     while CLOCK.mono_ns() - begin_ns < seconds * NS_PER_S:

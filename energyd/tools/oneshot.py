@@ -59,14 +59,14 @@ def _socket(number: int, package: Zone, zones: Sequence[Zone], at_s: float) -> d
 
 def watch(host: Localhost, seconds: float) -> Snapshot:
     """Sample for so long, with a scan of the processes at both ends, and say what was seen."""
-    host.sweep()
+    host.sweep(every=True)
     host.scan()
     begin_ns = CLOCK.mono_ns()
     for tick in range(1, max(1, round(seconds * SWEEPS_PER_S)) + 1):
         CLOCK.sleep_until_ns(begin_ns + tick * NS_PER_S // SWEEPS_PER_S)
         host.sweep()
     host.scan()
-    host.sweep()
+    host.sweep(every=True)
     return host.snapshot()
 
 

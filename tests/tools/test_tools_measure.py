@@ -85,3 +85,11 @@ def test_what_the_command_prints_is_left_alone_and_ours_can_go_to_a_file(tree, r
     done = run("measure", "--set", f"sysfs_root={tree}", "--output", str(tmp_path / "out"), "--", "echo", "hello")
     assert (done.stdout, done.stderr) == ("hello\n", "")
     assert "the command" in (tmp_path / "out").read_text()
+
+
+def test_a_command_that_is_over_before_a_slow_source_is_due_has_its_joules_too(run):
+    model = ("energy.sources=[model]", "energy.model_idle_w=50", "energy.model_max_w=50")
+    flags = [part for key in model for part in ("--set", key)]
+    [measured] = json.loads(run("measure", "--json", *flags, "--", "true").stderr)["runs"]
+    assert measured["host_j"] == pytest.approx(50 * measured["seconds"], rel=0.5, abs=0.2)
+    assert measured["host_j"] > 0

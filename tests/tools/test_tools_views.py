@@ -42,6 +42,14 @@ def test_json_of_this_machine(tree, run):
     assert len(said["consumers"]) <= 5
 
 
+def test_json_shares_the_energy_of_a_source_that_is_read_more_slowly_too(run):
+    model = ("energy.sources=[model]", "energy.model_idle_w=10", "energy.model_max_w=40")
+    answer = json.loads(run("json", *(part for key in model for part in ("--set", key))).stdout)
+    assert answer["host"]["source"] == "model"
+    shared = sum(consumer["consumption"] for consumer in answer["consumers"]) + answer["other"]["consumption"]
+    assert 0.5 * answer["host"]["consumption"] < shared <= 1.1 * answer["host"]["consumption"]
+
+
 def test_json_without_power_says_why(run, tmp_path):
     said = json.loads(run("json", "--set", f"sysfs_root={tmp_path}", "--seconds", "0.3").stdout)
     assert said["host"]["consumption"] is None
