@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 import urllib.error
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from energyd import address, rundir, status, unitstates
 from energyd.config import Config
-from energyd.doctor.check import Check, failure, ok, warning
+from energyd.doctor.check import FAILURE, Check, failure, ok, warning
+from energyd.doctor.pushes import pushes
 
 TIMEOUT_S: Final = 5.0
 COMPATIBILITY: Final = ("linky_", "myelectricaldata_", "scaph_")
@@ -62,7 +64,10 @@ def endpoint(config: Config) -> Iterator[Check]:
             "endpoint", f"{url} does not answer: {getattr(error, 'reason', error)}", "`energyd status` says which process is down"
         )
         return
-    yield from exposition(url, body)
+    checks = list(exposition(url, body))
+    yield from checks
+    if all(check.verdict != FAILURE for check in checks):
+        yield from pushes(config, body, time.time())
 
 
 def exposition(url: str, body: str) -> Iterator[Check]:
