@@ -1,11 +1,15 @@
-"""The order of the tests: those that wait for real processes first, so that the fast ones fill the gaps between their waits. And what
-tests leave open."""
+"""What holds for all tests. Those that wait for real processes come first, so that the fast ones fill the gaps between their waits;
+no example of hypothesis has a deadline, because other tests run beside it; what a test leaves open is closed."""
 
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("beside others", deadline=None)
+hypothesis.settings.load_profile("beside others")
 
 
 @pytest.hookimpl(tryfirst=True)
