@@ -34,7 +34,7 @@ class Keeper:
     """Engine, rings and saved state of one machine."""
 
     def __init__(self, settings: Config) -> None:
-        self.logger = log.setup("aggregator", settings.log.level, settings.log.format)
+        self.logger = log.setup("energyd.aggregator", settings.log.level, settings.log.format)
         self._faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
         self._boot_id = read_boot_id(BOOT_ID).hex()
         self._state_dir = Path(settings.state_dir)

@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
     except EnergydError as error:
-        print(f"aggregator: {error}", file=sys.stderr)
+        print(f"energyd.aggregator: {error}", file=sys.stderr)
         return error.exit_code
     return EXIT_OK
 

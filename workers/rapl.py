@@ -126,7 +126,7 @@ def shutdown(reader: RaplReader) -> None:
 
 
 def main(argv: list[str]) -> int:
-    return worker.run("energyd.workers.rapl", lambda: startup(argv[0]), main_loop, shutdown)
+    return worker.run("energyd.rapl", lambda: startup(argv[0]), main_loop, shutdown)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from energyd import config, samples
+from energyd import config as configuration
+from energyd import samples
 from energyd.config import Config, Meter
-from energyd.errors import ConfigError, EnergydError
+from energyd.errors import ConfigError
 from energyd.ring.reporter import Reporter
 from energyd.ring.writer import RingWriter
 from energyd.ringsizes import tic_capacity
-from energyd.service import log
+from energyd.service import log, worker
 from energyd.service.clock import SYSTEM_CLOCK, Clock, ScaledClock
 from energyd.service.notify import notify
 from energyd.service.stop import Stop
@@ -79,14 +80,34 @@ class Recorder:
         self._ring.close()
 
 
-def startup(settings: Config, meter: Meter) -> tuple[Line, Recorder]:
-    clock: Clock = ScaledClock(*settings.clock) if meter.simulated and settings.clock.rate != 1 else SYSTEM_CLOCK
-    ring = RingWriter.open(Path(settings.run_dir), f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK)
+class TicReader(NamedTuple):
+    """One process: the line that is listened to, and what records it."""
+
+    line: Line
+    recorder: Recorder
+
+
+def listen(config: Config, meter: Meter) -> TicReader:
+    """Open the ring of `meter`; its line is opened by the first poll, because a device may come later."""
+    clock: Clock = ScaledClock(*config.clock) if meter.simulated and config.clock.rate != 1 else SYSTEM_CLOCK
+    ring = RingWriter.open(Path(config.run_dir), f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK)
     recorder = Recorder(ring, clock, meter.name)
-    return Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault, link_lost_s=meter.link_timeout_s), recorder
+    return TicReader(Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault, link_lost_s=meter.link_timeout_s), recorder)
 
 
-def main_loop(line: Line, recorder: Recorder, stop: Stop) -> None:
+def startup(config_path: str, name: str) -> TicReader:
+    config = configuration.read(config_path)
+    log.setup(logger.name, config.log.level, config.log.format)
+    meter = next((meter for meter in config.meters if meter.name == name), None)
+    if meter is None:
+        raise ConfigError(f"{config_path} has no meter named {name!r}; it names {[each.name for each in config.meters]}")
+    reader = listen(config, meter)
+    signal.signal(signal.SIGCONT, lambda _number, _frame: reader.line.look_again())  # `energyd units wake`
+    return reader
+
+
+def main_loop(reader: TicReader, stop: Stop) -> None:
+    line, recorder = reader
     beat_ns = SYSTEM_CLOCK.mono_ns()
     recorder.beat(line.counts())
     notify("READY=1")  # a meter that says nothing yet is waited for, not a failure to start
@@ -98,30 +119,15 @@ def main_loop(line: Line, recorder: Recorder, stop: Stop) -> None:
             notify("WATCHDOG=1")
 
 
-def shutdown(line: Line, recorder: Recorder) -> None:
-    recorder.beat(line.counts())
-    line.close()
-    recorder.close()
+def shutdown(reader: TicReader) -> None:
+    notify("STOPPING=1")
+    reader.recorder.beat(reader.line.counts())
+    reader.line.close()
+    reader.recorder.close()
 
 
 def main(argv: list[str]) -> int:
-    try:
-        settings = config.read(argv[0])
-        log.setup("energyd.tic", settings.log.level, settings.log.format)
-        stop = Stop.on_signals()
-        meter = next((meter for meter in settings.meters if meter.name == argv[1]), None)
-        if meter is None:
-            raise ConfigError(f"{argv[0]} has no meter named {argv[1]!r}; it names {[each.name for each in settings.meters]}")
-        line, recorder = startup(settings, meter)
-        signal.signal(signal.SIGCONT, lambda _number, _frame: line.look_again())  # `energyd units wake`
-        try:
-            main_loop(line, recorder, stop)
-        finally:
-            shutdown(line, recorder)
-    except EnergydError as error:
-        print(f"energyd.workers.tic: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return worker.run(logger.name, lambda: startup(*argv), main_loop, shutdown)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 When the labels of the ring have become mostly names of the dead, the ring is rotated between two batches and everything that
 lives is described anew, which the keyframe after it completes.
+
+python -m energyd.workers.usage CONFIG_JSON
 """
 
 import sys
@@ -31,7 +33,7 @@ class UsageReader:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.period_ns = round(NS_PER_S / config.usage.rate_hz)
-        self.logger = log.setup("usage", config.log.level, config.log.format)
+        self.logger = log.setup("energyd.usage", config.log.level, config.log.format)
         self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report, CLOCK.mono_ns)
         self.scans = self.missed_ticks = 0
         self.tell_due_ns = 0
@@ -85,9 +87,9 @@ def shutdown(reader: UsageReader) -> None:
     reader.writer.close()
 
 
-def main(config_path: str) -> int:
-    return worker.run("usage", lambda: startup(config_path), main_loop, shutdown)
+def main(argv: list[str]) -> int:
+    return worker.run("energyd.usage", lambda: startup(argv[0]), main_loop, shutdown)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

@@ -37,7 +37,7 @@ def group(label: str, mode: str = STANDARD, value: int = 0, text: bytes = b"", d
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[tic.Recorder]:
-    line, recorder = tic.startup(Config(run_dir=str(tmp_path)), Meter("home", str(tmp_path / "no-device")))
+    line, recorder = tic.listen(Config(run_dir=str(tmp_path)), Meter("home", str(tmp_path / "no-device")))
     yield recorder
     line.close()
     recorder.close()
@@ -130,8 +130,8 @@ def test_a_fault_is_a_label_and_a_count(recorder: tic.Recorder, reader: RingRead
 def test_a_simulated_meter_that_runs_faster_is_stamped_with_its_own_clock(tmp_path: Path) -> None:
     settings = Config(run_dir=str(tmp_path), clock=SimulationClock(60.0, 0, 0))
 
-    _, simulated = tic.startup(settings, Meter("fast", "/dev/none", simulated=True))
-    _, real = tic.startup(settings, Meter("real", "/dev/none"))
+    _, simulated = tic.listen(settings, Meter("fast", "/dev/none", simulated=True))
+    _, real = tic.listen(settings, Meter("real", "/dev/none"))
 
     assert simulated._clock == ScaledClock(60.0, 0, 0)
     assert not isinstance(real._clock, ScaledClock)

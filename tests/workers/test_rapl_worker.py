@@ -279,7 +279,7 @@ def test_what_keeps_it_from_starting_is_one_line_and_an_exit_code(tmp_path, run_
     answer = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
 
     assert answer.returncode == code
-    assert answer.stderr.splitlines()[-1].startswith("energyd.workers.rapl: ")
+    assert answer.stderr.splitlines()[-1].startswith("energyd.rapl: ")
     assert "Traceback" not in answer.stderr
 
 

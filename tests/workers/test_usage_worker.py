@@ -120,7 +120,7 @@ def test_a_directory_that_cannot_hold_a_ring_is_named_and_ends_with_111(run_dir:
         [sys.executable, "-m", "energyd.workers.usage", str(run_dir / "config.json")], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 111
-    assert ended.stderr.startswith("usage: ")
+    assert ended.stderr.startswith("energyd.usage: ")
     assert str(run_dir / "file") in ended.stderr
 
 
