@@ -23,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="energyd ledger", description="Copy the ledger, or take the past into it.")
     commands = result.add_subparsers(dest="action", required=True, metavar="ACTION")
     backup = commands.add_parser("backup", help="copy the ledger to a new file, also while it is in use")
-    take = commands.add_parser("import", help="take in an earlier ledger, or what Enedis lets its customers download (CSV)")
+    take = commands.add_parser(
+        "import", help="take in an earlier ledger, a backup, or what Enedis lets its customers download (CSV)"
+    )
     for command in (backup, take):
         add_place(command)
         command.add_argument("file", metavar="FILE", type=Path, help="the copy to make" if command is backup else "what to take in")

@@ -148,6 +148,8 @@ def _row(store: Store, earlier: Store, row: MeterRow) -> Imported:
     added = [mark for mark in earlier.marks(row.id) if mark.at_s not in known]
     if added:
         store.rewrite(meter, _connected([*known.values(), *added], keep_falls=True))
+    if not known:  # a backup that is put back: what was charged goes on, too
+        store.put_charged(meter, earlier.charged(row.id))
     known_periods = store.periods(meter)
     for register, period in earlier.periods(row.id).items():
         if register not in known_periods:

@@ -290,7 +290,7 @@ class Store:
         """How many days of a meter the ledger holds: those whose begin was marked, and downloaded ones."""
         marked = self._db.execute("SELECT count(*) FROM mark WHERE meter = ? AND why & ?", (meter, DAY)).fetchone()[0]
         loaded = self._db.execute(
-            "SELECT coalesce(sum(end_s - begin_s), 0) / 86400 FROM interval WHERE meter = ? AND direction = ?",
+            "SELECT (coalesce(sum(end_s - begin_s), 0) + 3600) / 86400 FROM interval WHERE meter = ? AND direction = ?",
             (meter, ticfields.CONSUMED),
         ).fetchone()[0]
         return int(marked) + int(loaded)
@@ -310,6 +310,10 @@ class Store:
     def charged(self, meter: int) -> dict[str, int]:
         """Nano-euros by register, of everything until the last mark."""
         return dict(self._db.execute("SELECT register, cost_neur FROM cost WHERE meter = ?", (meter,)))
+
+    def put_charged(self, meter: int, costs: dict[str, int]) -> None:
+        """What was charged until now for a meter that has no costs yet."""
+        self._db.executemany("INSERT INTO cost VALUES (?, ?, ?)", [(meter, *cost) for cost in costs.items()])
 
     def put_peak(self, meter: int, peak: Peak) -> None:
         self._db.execute("INSERT OR REPLACE INTO peak VALUES (?, ?, ?, ?, ?, ?)", (meter, *peak))

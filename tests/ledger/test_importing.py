@@ -4,7 +4,7 @@ import pytest
 from ledgerworld import ADDRESS, World, at, midnight
 from test_enedis import CURVE, HEAD, INDEXES
 
-from energyd.config import Config, Meter
+from energyd.config import Config, Meter, Tariff
 from energyd.errors import EnvironmentFault
 from energyd.ledger.importing import import_file
 from energyd.ledger.ledger import path_of
@@ -165,6 +165,19 @@ def test_a_ledger_gives_back_all_that_a_backup_took(world, tmp_path):
     assert list(store.marks(1)) == marks
     assert [row.address for row in store.meters()] == [ADDRESS]
     store.close()
+
+
+def test_a_backup_that_is_put_back_goes_on_with_what_was_charged(tmp_path):
+    tariff = Tariff("flat", "2026-01-01", prices=(("hp", 0.20),))
+    for place in ("old", "new"):
+        (tmp_path / place).mkdir()
+    old, new = World(tmp_path / "old", tariffs=(tariff,)), World(tmp_path / "new", tariffs=(tariff,))
+    old.hours("2026-06-09T00:00", "2026-06-10T00:00")
+    old.ledger.close()
+    for _ in range(2):
+        take(new, path_of(old.config))
+    new.hours("2026-06-10T01:00", "2026-06-10T02:00", start_wh=1_025_000)
+    assert new.view().meters[0].costs_neur == (("HCHP", "hp", 26_000 * 200_000),)
 
 
 def test_simulated_and_real_history_never_mix(world, tmp_path):

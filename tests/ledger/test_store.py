@@ -220,4 +220,13 @@ def test_days_that_are_measured_are_counted(tmp_path):
             store.append(meter, mark(24 * day, day, DAY | HOUR), lambda _day, _register: 1, PARIS)
         store.put_intervals(meter, [Interval("consumed", 0, 86400, 5), Interval("injected", 0, 86400, 5)])
     assert store.measured_days(meter) == 5
+
+
+def test_a_downloaded_day_of_23_hours_is_a_day(tmp_path):
+    store = Store(tmp_path / "ledger.db")
+    begin_s, end_s = midnight("2026-03-28"), midnight("2026-03-31")
+    meter = store.meter("prm:1", "linky", "download")
+    store.put_intervals(meter, [Interval("consumed", at_s, at_s + 3600, 0) for at_s in range(begin_s, end_s, 3600)])
+    assert store.measured_days(meter) == 3
+    store.close()
     store.close()
