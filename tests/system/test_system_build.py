@@ -1,5 +1,6 @@
 """What is built: clean by Debian's own judgement, and with everything in its place."""
 
+import shutil
 import subprocess
 
 import machine
@@ -40,6 +41,41 @@ def test_lintian_says_nothing_that_is_not_explained(package):
     assert tags <= EXPLAINED
     explanations = (machine.ROOT / "packaging/README.md").read_text()
     assert [tag for tag in EXPLAINED if tag not in explanations] == []
+
+
+@pytest.fixture(scope="module")
+def examples(package, tmp_path_factory):
+    """What the package puts into the documentation folder."""
+    place = tmp_path_factory.mktemp("unpacked")
+    subprocess.run(["dpkg-deb", "--extract", package, place], check=True)
+    return place / "usr/share/doc/energyd/examples"
+
+
+def test_every_example_is_in_the_documentation_folder_as_it_is(examples):
+    listed = subprocess.run(["git", "ls-files", "conf"], cwd=machine.ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        installed = examples / name.removeprefix("conf/").removeprefix("examples/")
+        assert installed.read_bytes() == (machine.ROOT / name).read_bytes(), installed
+    for drop_in in (machine.ROOT / "packaging/systemd/examples").iterdir():
+        assert (examples / drop_in.name).read_bytes() == drop_in.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["promtool", "check", "config", "prometheus/prometheus.yml"],
+        ["promtool", "check", "rules", "prometheus/rules/energyd.yml"],
+        ["vmalert", "-dryRun", "-rule=prometheus/rules/energyd.yml"],
+        ["amtool", "check-config", "alertmanager/alertmanager.yml"],
+    ],
+    ids=lambda command: " ".join(command[:3]),
+)
+def test_the_servers_own_tools_take_the_examples_where_they_lie(examples, command):
+    program = shutil.which(command[0]) or shutil.which(f"victoria-metrics-{command[0]}") or shutil.which(f"{command[0]}-prod")
+    if program is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run([program, *command[1:]], cwd=examples, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_everything_is_in_its_place(package):

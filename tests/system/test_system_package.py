@@ -208,6 +208,40 @@ def test_status_and_metrics_tell_states_and_restarts_of_the_units(system):
         assert series[f'energyd_worker_resident_memory_bytes{{worker="{name}"}}'] > 5e6
 
 
+def test_every_unit_is_in_the_slice_and_the_slice_has_its_limits(system):
+    """That the kernel keeps to them is not seen here: the control groups of the machine are of version 1, and lent."""
+    slices = system.say(f"for unit in {' '.join(UNITS)} energyd; do systemctl show --value --property Slice $unit; done").split()
+    assert set(slices) == {"energyd.slice"}
+    shown = system.say("systemctl show --property MemoryHigh,MemoryMax,CPUQuotaPerSecUSec,TasksMax energyd.slice").splitlines()
+    assert dict(line.split("=") for line in shown) == {
+        "MemoryHigh": str(192 << 20),
+        "MemoryMax": str(256 << 20),
+        "CPUQuotaPerSecUSec": "1s",
+        "TasksMax": "64",
+    }
+
+
+def test_all_of_it_uses_no_more_memory_and_processor_than_it_may(system):
+    """The budget is 80 MB and, with a meter at 9600 baud, 1.5 % of a core; times have twice the budget here, memory has not."""
+    script = (
+        "import os, sys; pids = sys.argv[1:]\n"
+        "pss = sum(int(line.split()[1]) for pid in pids for line in open(f'/proc/{pid}/smaps_rollup') if line.startswith('Pss:'))\n"
+        "stat = [open(f'/proc/{pid}/stat').read().rpartition(')')[2].split() for pid in pids]\n"
+        "print(pss, sum(int(each[11]) + int(each[12]) for each in stat) / os.sysconf('SC_CLK_TCK'))"
+    )
+    look = f'python3 -c "{script}" {" ".join(map(str, pids(system).values()))}'
+    _, before_s = map(float, system.say(look).split())
+    began_s = time.monotonic()
+    for _ in range(4):  # a scrape every 15 s
+        time.sleep(15)
+        metrics(system)
+    pss_kib, after_s = map(float, system.say(look).split())
+    percent = 100 * (after_s - before_s) / (time.monotonic() - began_s)
+    print(f"{pss_kib / 1024:.1f} MiB PSS, {percent:.2f} % of a core")
+    assert pss_kib * 1024 <= 80e6
+    assert percent <= 2 * 1.5
+
+
 def test_a_reader_that_hangs_is_replaced_by_the_watchdog(system):
     before = pids(system)["energyd-usage"]
     system.run(f"kill -STOP {before}")
