@@ -13,6 +13,7 @@ import base64
 import errno
 import io
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -47,6 +48,8 @@ _WORDS: Final = {  # of Prometheus' storage errors, in its answers with 400 and 
     "out of order": OUT_OF_ORDER,
     "duplicate sample": OUT_OF_ORDER,
 }
+_URL: Final = re.compile(r"[a-z]+://[^\s'\"]+")
+_SECRET_MIN: Final = 4  # characters; what is shorter keeps no secret, and is a word of many sentences
 _EXCERPT: Final = 400  # bytes of an answer that are looked at and shown
 _ADVICE: Final = {
     401: "; check username, password, bearer token and headers of the target",
@@ -143,7 +146,7 @@ class Delivery:
         except TimeoutError:
             return Outcome(LATER, f"no answer within {TIMEOUT_S:.0f} s", cut=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(LATER, _said(error), cut=True)
+            return Outcome(LATER, self._masked(_said(error)), cut=True)
 
     async def _connected(self, *_: object) -> None:
         self.connections += 1
@@ -172,7 +175,16 @@ class Delivery:
         return self._tls[1]
 
     def _judged(self, status: int, headers: Mapping[str, str], excerpt: str) -> Outcome:
-        return self._verdict(status, headers, excerpt)._replace(status=status, headers=headers)
+        outcome = self._verdict(status, headers, excerpt)
+        return outcome._replace(fault=self._masked(outcome.fault), status=status, headers=headers)
+
+    def _masked(self, text: str) -> str:
+        """`text` without what an answer repeats of the url's query, where people put secrets."""
+        query = {self.url.raw_query_string, self.url.query_string, *self.url.query.values()}
+        for secret in sorted(query, key=len, reverse=True):
+            if len(secret) >= _SECRET_MIN:
+                text = text.replace(secret, "***")
+        return text
 
     def _verdict(self, status: int, headers: Mapping[str, str], excerpt: str) -> Outcome:
         if 200 <= status < 300:
@@ -186,7 +198,9 @@ class Delivery:
         if status == 413:
             return Outcome(TOO_LARGE, f"{fault}: {excerpt!r}")
         if 300 <= status < 400:
-            fault += f", a redirect; set the url it points to: {URL(headers.get(hdrs.LOCATION, '')).with_user(None)}"
+            fault += (
+                f", a redirect; set the url it points to: {URL(headers.get(hdrs.LOCATION, '')).with_user(None).with_query(None)}"
+            )
         fault += _ADVICE.get(status, "")
         retry_after_s = self._retry_after_s(headers.get(hdrs.RETRY_AFTER, ""))
         return Outcome(SUSPECT if status == 500 else LATER, fault, retry_after_s)
@@ -203,18 +217,24 @@ class Delivery:
 
 
 def _said(error: Exception) -> str:
-    """The words of an error with what mends it; those of aiohttp hold the address of an object."""
+    """The words of an error with what mends it; those of aiohttp hold addresses of objects and the url with its secrets."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"its certificate is refused: {error.certificate_error}; tls_ca_file names who has signed it"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status} ({error.message})"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"its answer is not understood: {' '.join(error.message.split())[:_EXCERPT]}"
     if not isinstance(error, aiohttp.ClientConnectorError):
-        return str(error) or type(error).__name__
+        return " ".join(_URL.sub("URL", str(error)).split()) or type(error).__name__
     reason = error.os_error
     if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
         return "no connection: it does not speak TLS there; write http:// in the url"
     peer = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
     code = reason.errno or 0  # those of getaddrinfo are below 0, and in words already
     advice = "; is it running, and at this port?" if code == errno.ECONNREFUSED else ""
-    return f"no connection{peer}: {os.strerror(code) if code > 0 else reason.strerror or reason}{advice}"
+    return (
+        f"no connection{peer}: {os.strerror(code) if code > 0 else reason.strerror or str(reason) or type(reason).__name__}{advice}"
+    )
 
 
 def _unusable(error: Exception) -> str:

@@ -241,6 +241,46 @@ def test_secrets_are_in_no_fault(clock: Any) -> None:
         assert "hunter2" not in outcome.fault
 
 
+ANSWERS = {
+    "no HTTP": b"garbage\r\n\r\n",
+    "a head that is too large": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    "no such coding": b"HTTP/1.1 400 Bad\r\nContent-Encoding: nonsense\r\nContent-Length: 3\r\n\r\nabc",
+    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "the proxy's login": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: https://joe:hunter2@h/x?token=hunter2\r\nContent-Length: 0\r\n\r\n",
+    "the request repeated": b"HTTP/1.1 400 Bad\r\nContent-Length: 36\r\n\r\ncannot parse at /x?token=hunter2&a=1",
+    "more than was announced": b"HTTP/1.1 400 Bad\r\nContent-Length: 3\r\n\r\ncannot parse at /x?token=hunter2&a=1",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
+def test_whatever_is_answered_secrets_are_in_no_fault(clock: Any, answer: bytes) -> None:
+    async def main() -> None:
+        async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(peer, "127.0.0.1", 0) as server:
+            place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for push in (
+                Push("vm", f"http://{place}/x?token=hunter2&a=1", username="joe", password="hunter2"),
+                Push("vm", "https://vm.example/x?token=hunter2", proxy=f"http://joe:hunter2@{place}"),
+                Push("vm", "http://vm.example/x?token=hunter2", proxy=f"http://joe:hunter2@{place}"),
+            ):
+                way = Delivery(push, "1", clock)
+                async with way.session() as session:
+                    outcome = await way.send(session, BODY, HEADERS)
+                assert outcome.verdict != "taken"
+                assert outcome.fault.strip()
+                assert "hunter2" not in outcome.fault
+                assert "\n" not in outcome.fault
+            server.close()
+
+    asyncio.run(main())
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, a server of its own name, and a client."""
