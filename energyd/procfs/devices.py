@@ -23,10 +23,11 @@ _NO_DISK: Final = re.compile(rb"(?:ram|loop|fd)\d+|(?:h|s|v|xv)d[a-z]+\d+|(?:nvm
 
 
 def parse_cores(data: bytes) -> dict[bytes, Values]:
-    """CPU time in ns by CPU_MODES of each CPU that is online, from /proc/stat."""
+    """CPU time in ns by CPU_MODES of each CPU that is online, from /proc/stat, which may be cut off."""
     cores: dict[bytes, Values] = {}
-    for line in data[: data.find(b"\nintr")].split(b"\n"):
-        name, *fields = line.split()
+    end = data.find(b"\nintr")
+    for line in data[: end if end >= 0 else max(0, data.rfind(b"\n"))].split(b"\n"):
+        name, *fields = line.split() or [b""]
         if name[:3] == b"cpu" and name[3:].isdigit():
             cores[name[3:]] = tuple(int(field) * NS_PER_TICK for field in fields[: len(CPU_MODES)])
     return cores
@@ -71,16 +72,17 @@ class Devices:
         root = os.fsencode(procfs_root)
         first = root + b"/1/net/dev"
         net = first if os.path.exists(first) else root + b"/net/dev"  # hidepid= hides it from those without rights
+        self._cores = FigureScan(self._core, sink)
         self._scans: Final = (
-            (root + b"/stat", parse_cores, FigureScan(self._core, sink)),
             (root + b"/loadavg", parse_load, FigureScan(self._load, sink)),
             (root + b"/diskstats", parse_disks, FigureScan(self._disk, sink)),
             (net, parse_interfaces, FigureScan(self._interface, sink)),
         )
         self.read_errors = 0
 
-    def scan(self, keyframe: bool) -> list[Sample]:
-        samples: list[Sample] = []
+    def scan(self, keyframe: bool, stat: bytes) -> list[Sample]:
+        """`stat` is what has just been read of /proc/stat, the dearest of these files; empty when it could not be."""
+        samples = self._cores.scan(parse_cores(stat), keyframe, self._sink.mono_ns()) if stat else []
         for path, parse, figures in self._scans:
             mono_ns = self._sink.mono_ns()
             try:
@@ -93,6 +95,7 @@ class Devices:
         return samples
 
     def relabel(self) -> None:
+        self._cores.relabel()
         for _, _, figures in self._scans:
             figures.relabel()
 

@@ -16,12 +16,15 @@ class Host:
         self._meminfo = os.fsencode(f"{procfs_root}/meminfo")
         self._files = files
         self._sink = sink
+        self.stat = b""  # /proc/stat as it was read last, empty when it could not be read
         self.read_errors = 0
 
     def cpu_ns(self) -> list[int]:
         """CPU time in ns by CPU_MODES; empty when it cannot be read."""
+        self.stat = b""
         try:
-            return parse_host_cpu(self._files.read(self._stat))
+            self.stat = self._files.read(self._stat)
+            return parse_host_cpu(self.stat)
         except (OSError, ValueError) as error:
             self._fault(error)
             return []

@@ -108,7 +108,7 @@ class Machine:
         samples += self._host.cpu(cpu_ns)
         if memory:
             samples += self._host.memory()
-            samples += self._devices.scan(keyframe)
+            samples += self._devices.scan(keyframe, self._host.stat)
             self._memory_ns = begin_ns
         if keyframe or self._is_due(self._belongings_ns, BELONGINGS_NS, begin_ns):
             samples += self._disk_traffic.scan(self._groups.followed(), keyframe)

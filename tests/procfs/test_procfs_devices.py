@@ -39,6 +39,11 @@ def test_each_core_has_its_modes_in_nanoseconds() -> None:
     assert set(cores) == {b"0", b"12"}
 
 
+def test_a_core_whose_line_is_cut_off_is_left_out() -> None:
+    assert set(parse_cores(STAT[: STAT.index(b"cpu12") + 12])) == {b"0"}
+    assert parse_cores(b"") == {}
+
+
 def test_partitions_and_loops_are_no_disks() -> None:
     disks = parse_disks(DISKS)
     assert set(disks) == {b"sda", b"nvme0n1", b"mmcblk0", b"dm-0"}
@@ -68,7 +73,8 @@ class Machine:
     def __init__(self, world: ProcWorld, sysfs: Path) -> None:
         self.world, self.sysfs = world, sysfs
         (world.root / "1" / "net").mkdir(parents=True)
-        self.write(stat=STAT, diskstats=DISKS, loadavg=b"0.50 0.25 0.10 1/100 4242\n")
+        self.stat = STAT
+        self.write(diskstats=DISKS, loadavg=b"0.50 0.25 0.10 1/100 4242\n")
         self.net(NET)
         self.devices = Devices(str(world.root), str(sysfs), CounterFiles(0), world.sink)
 
@@ -84,7 +90,7 @@ class Machine:
         (self.sysfs / place).write_text(f"{value}\n")
 
     def scan(self, keyframe: bool = False) -> list[tuple[str, str, dict[str, int], bool]]:
-        return [self.told(sample) for sample in self.devices.scan(keyframe)]
+        return [self.told(sample) for sample in self.devices.scan(keyframe, self.stat)]
 
     def told(self, sample: Sample) -> tuple[str, str, dict[str, int], bool]:
         kind, _, (consumer, first, *figures), status = sample
@@ -112,6 +118,12 @@ def test_the_first_scan_tells_everything_and_the_next_only_what_moved(machine: M
     moved = {"transmit_bytes": 2500, "receive_dropped": 2, "transmit_packets": 20}
     assert machine.scan() == [("interface", "eth0", moved, False)]
     assert len(machine.scan(keyframe=True)) == len(everything)
+
+
+def test_cores_stay_as_they_are_when_their_file_cannot_be_read_for_once(machine: Machine) -> None:
+    machine.scan()
+    machine.stat = b""
+    assert machine.scan() == []
 
 
 def test_an_interface_that_has_gone_is_said_to_have_gone(machine: Machine) -> None:
@@ -171,7 +183,7 @@ def test_on_this_machine_figures_are_those_of_the_kernel(world: ProcWorld) -> No
     files = CounterFiles(16)
     devices = Devices("/proc", "/sys", files, world.sink)
     begin = parse_interfaces(Path("/proc/1/net/dev").read_bytes())
-    told = devices.scan(keyframe=True)
+    told = devices.scan(True, Path("/proc/stat").read_bytes())
     cores = {world.labels[consumer]["name"] for _, _, (consumer, *_), _ in told if world.labels[consumer]["kind"] == "core"}
     assert len(cores) == os.sysconf("SC_NPROCESSORS_ONLN")
     received = {

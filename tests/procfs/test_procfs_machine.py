@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from procworld import Children, ProcWorld
 
+from energyd.procfs.belongings import Networks
 from energyd.procfs.clocks import GONE, clock_id, clocks_reach, read_clock, read_clocks
 from energyd.procfs.machine import KEYFRAME_NS, Machine
 from energyd.procfs.stat import NS_PER_TICK
-from energyd.samples import CONTROL, CPU_MODES, HOST_CPU, HOST_MEMORY, PROCESS
+from energyd.samples import CONTROL, CPU_MODES, FIGURES, HOST_CPU, HOST_MEMORY, PROCESS
 from energyd.samples import GONE as GONE_STATUS
 
 
@@ -95,7 +96,7 @@ def test_what_the_host_does_not_tell_is_a_fault_and_the_rest_goes_on(world: Proc
     world.process(1)
     machine = Machine(str(world.root), "/nowhere", 500_000_000, world.sink)
     assert [kind for kind, _, _, _ in machine.scan().samples] == [PROCESS]
-    devices = {"devices stat", "devices loadavg", "devices diskstats", "devices dev"}
+    devices = {"devices loadavg", "devices diskstats", "devices dev"}
     assert {kind for kind, _ in world.faults} == {"host", "control total"} | devices
     assert machine.read_errors == 3 + len(devices)
 
@@ -116,6 +117,27 @@ def test_keyframes_come_every_30_s_and_memory_every_second(world: ProcWorld) -> 
     assert memories == list(range(0, 121, 2))
     machine.relabel()
     assert machine.scan().keyframe
+
+
+def test_devices_are_read_every_second_and_traffic_of_control_groups_every_five(
+    world: ProcWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.root / "stat").write_bytes(b"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\nintr 0\n")
+    (world.root / "1" / "net").mkdir(parents=True)
+    net = world.root / "1/net/dev"
+    net.write_text("a|\nb|\n")
+    machine = Machine(str(world.root), "/nowhere", 500_000_000, world.sink)
+    devices: list[int] = []
+    traffic: list[bool] = []
+    monkeypatch.setattr(Networks, "scan", lambda _networks, keyframe: traffic.append(keyframe) or [])
+    for tick in range(121):
+        world.now_ns = tick * 500_000_000 + tick % 3 * 1000
+        net.write_text(f"a|\nb|\n eth0: {tick} 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")
+        if any(kind == FIGURES for kind, _, _, _ in machine.scan().samples):
+            devices.append(tick)
+    assert devices == list(range(0, 121, 2))
+    assert traffic == [tick % 60 == 0 for tick in range(0, 121, 10)]
+    machine.close()
 
 
 @needs_clocks
