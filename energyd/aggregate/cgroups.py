@@ -86,7 +86,9 @@ class CgroupBook:
     def _regroup(self) -> None:
         """The exited of a place belong where most of its members do; where these do not agree, where its path says; where there
         are none, where they did."""
-        for place in sorted(self._changed):  # of a set, each process has an order of its own: a replay would number groups differently
+        for place in sorted(
+            self._changed
+        ):  # of a set, each process has an order of its own: a replay would number groups differently
             followed, members = self._followed.get(place), self._members.get(place)
             if followed is None or not members:
                 continue
