@@ -109,6 +109,7 @@ class GroupTable:
         """`memory_bytes` by number; `ungrouped`: energy and CPU time of the exited that no control group explains."""
         ranking = self._ranking
         powers_w, other_power_w = ranking.powers_w()
+        busy_cpus = ranking.busy_cpus()
         hidden_energy_uj, hidden_cpu_ns = ranking.hidden()
         visible, shown = [], ranking.shown.nonzero()[0].tolist()
         for number in shown:
@@ -122,6 +123,7 @@ class GroupTable:
                     processes=self.processes[number],
                     memory_bytes=memory_bytes.get(number),
                     windows=self.windows.of(number),
+                    busy_cpus=busy_cpus.get(number, 0.0),
                     cost_neur=self.costs.of(number),
                 )
             )

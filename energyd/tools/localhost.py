@@ -4,11 +4,14 @@ The readers' own code looks at the machine, the aggregator's own code counts; on
 what the daemon would show, laws included.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 from energyd.aggregate.engine import Engine
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Config
+from energyd.groups.grouper import Grouper
+from energyd.groups.names import HostNames
 from energyd.hostsensor import advice_of, sensor_of
 from energyd.procfs.machine import Machine
 from energyd.procfs.scan import Sink
@@ -26,13 +29,21 @@ class Reading(NamedTuple):
 
 
 class Localhost:
-    """`sweep` reads the energy counters, `scan` the processes; `snapshot` is what follows from both so far."""
+    """`sweep` reads the energy counters, `scan` the processes; `snapshot` is what follows from both so far; `user` names a uid."""
 
     def __init__(self, config: Config, *, top: int, clock: Clock = SYSTEM_CLOCK) -> None:
         self._config = config
         self._clock = clock
         self._energy, self._usage = MemoryRing(RAPL), MemoryRing(USAGE)
-        self._engine = Engine(top=top, proportional_idle=config.energy.idle == "proportional")
+        names = HostNames(str(Path(config.procfs_root).parent))
+        self.user = names.user
+        self._engine = Engine(
+            top=top,
+            proportional_idle=config.energy.idle == "proportional",
+            max_groups=config.usage.max_groups,
+            grouper=Grouper(config.groups, names),
+            dram=config.energy.dram,
+        )
         self._labels = 0
         self._numbers: dict[str, int] = {}
         self._sensor = sensor_of(config, clock.mono_ns)

@@ -43,7 +43,10 @@ def _consumer(process: Process, at_s: float) -> dict[str, Any]:
     return {
         "pid": process.pid,
         "exe": process.comm,
+        "cmdline": process.cmdline,
         "cgroup": process.cgroup,
+        "group": process.group,
+        "environment": process.environment,
         "cpu_s": process.cpu_ns / NS_PER_S,
         **consumption(process.power_w),
         "timestamp": at_s,

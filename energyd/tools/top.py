@@ -35,45 +35,41 @@ ORDERS: Final[dict[str, Callable[["Row"], float]]] = {
 
 
 class Row(NamedTuple):
-    """One line of the table. `cpu_percent` is of one CPU, since the last table; joules are since the start."""
+    """One line of the table. `cpu_percent` is of one CPU, over the last second or more; joules are since the start."""
 
     name: str
     pid: str
     uid: str
+    group: str
     power_w: float
     energy_j: float
     cpu_percent: float
 
 
-class Tally:
-    """Turns snapshots into rows: remembers the CPU time of the last one."""
-
-    def __init__(self) -> None:
-        self._cpu_ns: dict[int, int] = {}
-        self._mono_ns = 0
-
-    def rows(self, shot: Snapshot, by: str, matching: re.Pattern[str]) -> list[Row]:
-        """Rows of everybody who matches, by `process`, `cgroup` or `user`, in no order."""
-        elapsed_ns = max(1, shot.mono_ns - self._mono_ns)
-        summed: dict[str, Row] = {}
-        for process in shot.processes.visible:
-            used_ns = process.cpu_ns - self._cpu_ns.get(process.pid, process.cpu_ns)
-            row = _row(process, by, 100 * max(0, used_ns) / elapsed_ns)
-            if matching.search(row.name):
-                key = row.pid or row.name
-                summed[key] = _sum(summed[key], row) if key in summed else row
-        self._cpu_ns = {process.pid: process.cpu_ns for process in shot.processes.visible}
-        self._mono_ns = shot.mono_ns
-        return list(summed.values())
+def rows_of(shot: Snapshot, by: str, matching: re.Pattern[str], user: Callable[[int], str]) -> list[Row]:
+    """Rows of everybody who matches, by `process`, `group`, `user` or `cgroup`, in no order. `user` names a uid."""
+    if by == "group":
+        told = [
+            Row(group.group, "", "", group.environment, group.power_w, group.energy_uj / UJ_PER_J, 100 * group.busy_cpus)
+            for group in shot.groups.visible
+        ]
+    else:
+        told = [_row(process, by, user) for process in shot.processes.visible]
+    summed: dict[tuple[str, str, str], Row] = {}
+    for row in told:
+        if matching.search(row.name):
+            key = row.name, row.pid, row.group
+            summed[key] = _sum(summed[key], row) if key in summed else row
+    return list(summed.values())
 
 
-def _row(process: Process, by: str, cpu_percent: float) -> Row:
-    figures = process.power_w, process.energy_uj / UJ_PER_J, cpu_percent
+def _row(process: Process, by: str, user: Callable[[int], str]) -> Row:
+    figures = process.power_w, process.energy_uj / UJ_PER_J, 100 * process.busy_cpus
     if by == "cgroup":
-        return Row(process.cgroup or "/", "", "", *figures)
+        return Row(process.cgroup or "/", "", "", "", *figures)
     if by == "user":
-        return Row(f"uid {process.uid}", "", "", *figures)
-    return Row(process.comm, str(process.pid), str(process.uid), *figures)
+        return Row(user(process.uid) or f"uid {process.uid}", "", "", "", *figures)
+    return Row(process.comm, str(process.pid or ""), str(process.uid), process.group, *figures)
 
 
 def _sum(one: Row, other: Row) -> Row:
@@ -84,20 +80,23 @@ def _sum(one: Row, other: Row) -> Row:
     )
 
 
-def table(shot: Snapshot, rows: Sequence[Row], order: str, size: tuple[int, int], advice: Sequence[str]) -> list[str]:
-    """The lines of one screen of `size` (columns, lines)."""
+def table(
+    shot: Snapshot, rows: Sequence[Row], order: str, size: tuple[int, int], advice: Sequence[str], last: str = "GROUP"
+) -> list[str]:
+    """The lines of one screen of `size` (columns, lines); `last` is the head of the last column."""
     columns, lines = size
     host = shot.host
     power = "no power source" if host.power_w is None else f"{host.power_w:.1f} W ({host.source})"
     zones = "  ".join(f"{zone.name} {zone.power_w:.1f} W" for zone in shot.zones if zone.power_w is not None)
     head = [f"energyd top: host {power}, {shot.processes.alive} processes", zones or (advice[0] if advice else ""), ""]
-    head.append(f"{'W':>8} {'J':>10} {'CPU %':>6} {'PID':>7} {'UID':>6}  NAME")
+    head.append(f"{'W':>8} {'J':>10} {'CPU %':>6} {'PID':>7} {'UID':>6}  {'NAME':<15}  {last}")
     ordered = sorted(rows, key=ORDERS[order], reverse=True)[: max(1, lines - len(head) - 1)]
-    body = [
-        f"{row.power_w:>8.2f} {row.energy_j:>10.2f} {row.cpu_percent:>6.1f} {row.pid:>7} {row.uid:>6}  {_plain(row.name)}"
-        for row in ordered
-    ]
-    return [line[:columns] for line in head + body]
+    return [line[:columns] for line in [*head, *map(_line, ordered)]]
+
+
+def _line(row: Row) -> str:
+    figures = f"{row.power_w:>8.2f} {row.energy_j:>10.2f} {row.cpu_percent:>6.1f} {row.pid:>7} {row.uid:>6}"
+    return f"{figures}  {_plain(row.name):<15}  {_plain(row.group)}".rstrip()
 
 
 def _plain(name: str) -> str:
@@ -128,7 +127,9 @@ def keys(interactive: bool) -> Iterator[Callable[[float], str]]:
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="energyd top", description="Who uses the energy now; keys: w, j, c sort; q quits.")
     configfile.add_flags(result)
-    result.add_argument("--by", choices=("process", "cgroup", "user"), default="process", help="what a line is (default: process)")
+    result.add_argument(
+        "--by", choices=("process", "group", "user", "cgroup"), default="process", help="what a line is (default: process)"
+    )
     result.add_argument("--sort", choices=tuple(ORDERS), default="w", help="w: watts, j: joules, c: CPU (default: w)")
     result.add_argument("--filter", default="", metavar="REGEX", help="only names that match")
     result.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between tables (default: 1)")
@@ -155,10 +156,9 @@ def main(argv: Sequence[str]) -> int:
 def _show(
     host: Localhost, arguments: argparse.Namespace, matching: re.Pattern[str], key: Callable[[float], str], interactive: bool
 ) -> None:
-    tally, order, shown = Tally(), arguments.sort, 0
-    host.sweep()
+    order, shown = arguments.sort, 0
+    host.sweep(every=True)
     host.scan()
-    tally.rows(host.snapshot(), arguments.by, matching)
     while not arguments.count or shown < arguments.count:
         for _ in range(SWEEPS):
             pressed = key(arguments.interval / SWEEPS)
@@ -167,10 +167,12 @@ def _show(
                 return
             host.sweep()
         host.scan()
-        host.sweep()
+        host.sweep(every=True)  # what was scanned is settled only when every zone has been read after it
         shot = host.snapshot()
         columns, height = os.get_terminal_size() if interactive else (200, 40)
-        lines = table(shot, tally.rows(shot, arguments.by, matching), order, (columns, height), host.why_no_power())
+        rows = rows_of(shot, arguments.by, matching, host.user)
+        last = "ENVIRONMENT" if arguments.by == "group" else "GROUP"
+        lines = table(shot, rows, order, (columns, height), host.why_no_power(), last)
         if interactive:
             print(HOME + "".join(line + CLEAR_LINE + "\n" for line in lines) + CLEAR_BELOW, end="", flush=True)
         else:

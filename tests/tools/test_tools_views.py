@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from energyd.aggregate.snapshot import Host, Process, Processes, Snapshot, Zone
+from energyd.aggregate.snapshot import Group, Groups, Host, Process, Processes, Snapshot, Zone
 from energyd.tools import oneshot, top
 
 
@@ -21,6 +21,10 @@ def shot(*visible, mono_ns=10**9):
     host = Host(10**6, 50.0, "rapl", (), 0, 0, ())
     zones = (zone("package-0", "package", "", 40.0), zone("package-0/dram", "dram", "package-0", 10.0))
     return Snapshot(mono_ns, 1_700_000_000 * 10**9, True, host, zones, Processes(visible, 0, 1.5, 0, 0, 0, 7), (), ())
+
+
+def rows(now, by="process", matching=""):
+    return top.rows_of(now, by, re.compile(matching), {0: "root"}.get)
 
 
 def test_json_speaks_as_scaphandre_does():
@@ -58,30 +62,43 @@ def test_json_without_power_says_why(run, tmp_path):
 
 def test_rows_are_sorted_cut_to_the_screen_and_harmless_to_a_terminal():
     now = shot(process(1, "small", 1.0), process(2, "evil\x1b[2J", 9.0), process(3, "middle", 5.0))
-    lines = top.table(now, top.Tally().rows(now, "process", re.compile("")), "w", (60, 7), [])
+    lines = top.table(now, rows(now), "w", (60, 7), [])
     assert [line.split()[3] for line in lines[4:]] == ["2", "3"]
     assert all(len(line) <= 60 for line in lines)
     assert "\x1b" not in "".join(lines)
 
 
-def test_a_line_may_be_a_control_group_or_a_user():
+def test_a_line_may_be_a_group_a_control_group_or_a_user():
     now = shot(process(1, "a", 1.0, cgroup="/x"), process(2, "b", 2.0, cgroup="/x"), process(3, "c", 4.0, cgroup="/y", uid=7))
-    by_cgroup = {row.name: row.power_w for row in top.Tally().rows(now, "cgroup", re.compile(""))}
-    by_user = {row.name: row.power_w for row in top.Tally().rows(now, "user", re.compile(""))}
-    assert by_cgroup == {"/x": 3.0, "/y": 4.0}
-    assert by_user == {"uid 0": 3.0, "uid 7": 4.0}
+    web = Group("docker", "web", "container", "docker", 9_000_000, 7.0, 0, 3, None, busy_cpus=1.5)
+    now = now._replace(groups=Groups((web,)))
+    assert {row.name: row.power_w for row in rows(now, "cgroup")} == {"/x": 3.0, "/y": 4.0}
+    assert {row.name: row.power_w for row in rows(now, "user")} == {"root": 3.0, "uid 7": 4.0}
+    assert rows(now, "group") == [top.Row("web", "", "", "docker", 7.0, 9.0, 150.0)]
+    assert rows(now, "group", "nothing") == []
 
 
-def test_cpu_is_that_since_the_last_table():
-    tally = top.Tally()
-    tally.rows(shot(process(1, "a", 1.0, cpu_ns=0)), "process", re.compile(""))
-    [row] = tally.rows(shot(process(1, "a", 1.0, cpu_ns=500_000_000), mono_ns=2 * 10**9), "process", re.compile(""))
-    assert row.cpu_percent == pytest.approx(50)
+def test_cpu_is_that_of_the_last_second_and_the_group_is_told():
+    now = shot(process(1, "a", 1.0, busy_cpus=0.5, group="web"), process(0, "brief", 1.0, group="web"))
+    assert [(row.pid, row.cpu_percent, row.group) for row in rows(now)] == [("1", 50.0, "web"), ("", 0.0, "web")]
+    assert top.table(now, rows(now), "c", (80, 20), [])[4].split() == ["1.00", "5.00", "50.0", "1", "0", "a", "web"]
 
 
 def test_only_names_that_match_are_shown():
-    rows = top.Tally().rows(shot(process(1, "python", 1.0), process(2, "bash", 2.0)), "process", re.compile("pyth"))
-    assert [row.name for row in rows] == ["python"]
+    assert [row.name for row in rows(shot(process(1, "python", 1.0), process(2, "bash", 2.0)), matching="pyth")] == ["python"]
+
+
+def test_the_first_table_has_everybody_with_watts_and_cpu_whatever_the_source(run):
+    model = ("energy.sources=[model]", "energy.model_idle_w=10", "energy.model_max_w=40")
+    rules = 'groups=[{"name": "everything", "environment": "test"}]'
+    flags = [part for key in (*model, rules) for part in ("--set", key)]
+    head, *_, columns, first = run("top", *flags, "--count", "1", "--interval", "0.5").stdout.splitlines()[:5]
+    assert "(model)" in head
+    assert columns.split() == ["W", "J", "CPU", "%", "PID", "UID", "NAME", "GROUP"]
+    assert float(first.split()[0]) > 0
+    assert first.split()[-1] == "everything", "by the rules of the configuration"
+    [line] = run("top", *flags, "--count", "1", "--interval", "0.5", "--by", "group").stdout.splitlines()[4:]
+    assert line.split()[-2:] == ["everything", "test"]
 
 
 def test_top_can_be_piped(tree, run):
