@@ -14,7 +14,7 @@ def model() -> Json:
         "energyd / Host power",
         "Power of a machine by its zones and by who uses it, beside its CPU and memory.",
         (Variable("instance", "Machine", "energyd_build_info", "instance"),),
-        (_now(), _power(), _usage(), _itself()),
+        (_now(), _power(), _usage(), _devices(), _itself()),
     )
 
 
@@ -100,6 +100,49 @@ def _usage() -> Row:
                 {"pid": "pid", "comm": "name", "cgroup": "control group", "uid": "user", "Value": "power"},
                 Query(f"topk(10, energyd_process_power_watts{{{_HOST}}})", instant=True),
                 units={"power": "watt"},
+            ),
+        ),
+    )
+
+
+def _devices() -> Row:
+    by_core = "sum by (instance, cpu) (rate(energyd_host_core_cpu_seconds_total"
+    busy = f'{by_core}{{{_HOST}, mode!~"idle|iowait"}}[$__rate_interval]))'
+    return Row(
+        "Cores, disks and network",
+        (
+            lines(
+                "CPU by core",
+                "percent",
+                Query(f"100 * {busy} / {by_core}{{{_HOST}}}[$__rate_interval]))", "{{instance}} {{cpu}}"),
+                width=8,
+            ),
+            lines("Load", "none", Query(f"energyd_host_load_average{{{_HOST}}}", "{{instance}} {{minutes}} min"), width=8),
+            lines(
+                "Disks busy",
+                "percentunit",
+                Query(f"rate(energyd_host_disk_busy_seconds_total{{{_HOST}}}[$__rate_interval])", "{{instance}} {{device}}"),
+                width=8,
+            ),
+            lines(
+                "Disk traffic",
+                "Bps",
+                Query(f"rate(energyd_host_disk_read_bytes_total{{{_HOST}}}[$__rate_interval])", "{{instance}} {{device}} read"),
+                Query(
+                    f"rate(energyd_host_disk_written_bytes_total{{{_HOST}}}[$__rate_interval])", "{{instance}} {{device}} written"
+                ),
+                text="A disk made of others (dm, md) counts what they count once more.",
+            ),
+            lines(
+                "Network traffic",
+                "Bps",
+                Query(
+                    f"rate(energyd_host_network_receive_bytes_total{{{_HOST}}}[$__rate_interval])",
+                    "{{instance}} {{device}} received",
+                ),
+                Query(
+                    f"rate(energyd_host_network_transmit_bytes_total{{{_HOST}}}[$__rate_interval])", "{{instance}} {{device}} sent"
+                ),
             ),
         ),
     )

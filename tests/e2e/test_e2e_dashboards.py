@@ -27,6 +27,8 @@ SILENT = {
     "energyd_meter_colour": "the simulated contract knows no colours",
     "energyd_containers": "there may be no container on this machine",
     "energyd_group_memory_bytes": "needs the memory controller of control groups",
+    "energyd_host_disk_": "a machine may have no disk of its own",
+    "energyd_host_network_": "a machine may have no network but its loopback",
 }
 """What may be empty here, and why."""
 TASTE = {
