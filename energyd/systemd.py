@@ -27,7 +27,7 @@ from energyd.config import Config
 from energyd.errors import EXIT_OK, ConfigError, EnergydError, EnvironmentFault
 from energyd.ring import layout
 from energyd.service.files import write_atomically
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_US
 from energyd.unitstates import UNITS_FILE, Systemctl, systemctl, unit_of
 
 UNIT: Final = re.compile(r"energyd-(?:rapl|usage|aggregator|tic@[a-z0-9_-]{1,32})\.service", re.ASCII)
@@ -35,7 +35,6 @@ UNIT: Final = re.compile(r"energyd-(?:rapl|usage|aggregator|tic@[a-z0-9_-]{1,32}
 METER_UNITS: Final = "energyd-tic@*.service"
 PROPERTIES: Final = ("Id", "LoadState", "ActiveState", "ExecMainStartTimestampMonotonic")
 UP: Final = ("active", "activating", "reloading")
-_NS_PER_US: Final = NS_PER_S // 1_000_000
 
 
 class State(NamedTuple):
@@ -89,7 +88,7 @@ def states(answer: str) -> dict[str, State]:
     result = {}
     for block in unitstates.shown(answer):
         started_us = int(block["ExecMainStartTimestampMonotonic"] or 0)
-        result[block["Id"]] = State(block["LoadState"], block["ActiveState"], started_us * _NS_PER_US)
+        result[block["Id"]] = State(block["LoadState"], block["ActiveState"], started_us * NS_PER_US)
     return result
 
 

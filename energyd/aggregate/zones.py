@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from energyd import samples
 from energyd.aggregate.zonetotals import METER, ZoneTotals
-from energyd.units import NS_PER_S, UJ_PER_J
+from energyd.units import NS_PER_S, UJ_PER_J, UW_PER_W
 
-UW_PER_W = 1_000_000
 _METER_KIND = samples.VOID  # no label has this number
 
 

@@ -14,10 +14,9 @@ from energyd.hostsensor import advice_of, sensor_of
 from energyd.procfs.clocks import clocks_reach
 from energyd.ring.layout import require_supported_machine
 from energyd.ring.location import filesystem_of
-from energyd.service.clock import SYSTEM_CLOCK, Clock
+from energyd.service.clock import SYSTEM_CLOCK, Clock, is_plausible
 from energyd.units import NS_PER_S
 
-PLAUSIBLE_YEAR_NS: Final = 1_704_067_200 * NS_PER_S  # 2024-01-01
 LOW_DISK_BYTES: Final = 100 << 20
 LOW_TMPFS_BYTES: Final = 64 << 20
 LISTEN: Final = "0A"  # the state of a listening socket in /proc/net/tcp (proc(5))
@@ -61,10 +60,10 @@ def processes(config: Config) -> Check:
 
 
 def clock(machine: Clock = SYSTEM_CLOCK) -> Check:
-    if machine.real_ns() < PLAUSIBLE_YEAR_NS:
+    if not is_plausible(machine.real_ns() / NS_PER_S):
         return failure(
             "clock",
-            "the date is before 2024: pushes and days wait for a plausible one",
+            "the date is before 2024 or after 2099: pushes and days wait for a plausible one",
             "`sudo timedatectl set-ntp true`, or an RTC",
         )
     return ok("clock", "the date is plausible")

@@ -21,13 +21,13 @@ from energyd.export.receiver import base_url
 from energyd.export.sender import COUNTS, TEXT, Sender
 from energyd.service.clock import Clock
 from energyd.spool.rows import Row
+from energyd.units import NS_PER_MS
 
 PROBE: Final = "energyd_push_check"
 VALUE: Final = 42.0
 VISIBLE_S: Final = 15.0  # VictoriaMetrics shows a new series after up to 10 s
 _ASK_AGAIN_S: Final = 0.5
 _ANSWER_BYTES_MAX: Final = 1 << 20
-_NS_PER_MS: Final = 1_000_000
 
 
 class Checked(NamedTuple):
@@ -40,7 +40,7 @@ class Checked(NamedTuple):
 async def check(target: Push, version: str, clock: Clock, visible_s: float = VISIBLE_S) -> Checked:
     """Send a probe to `target`, read it back, delete it."""
     sender = Sender(target, version, clock, _at_once, dict.fromkeys(COUNTS, 0))
-    now_ms = clock.real_ns() // _NS_PER_MS
+    now_ms = clock.real_ns() // NS_PER_MS
     probe = Row(0, now_ms, [b'%s{target="%s"} ' % (PROBE.encode(), target.name.encode())], np.array([VALUE]))
     async with sender.delivery.session() as session:
         begin_s = time.monotonic()

@@ -18,13 +18,12 @@ from energyd.export import receiver
 from energyd.export.delivery import TAKEN, Delivery, Outcome
 from energyd.service.clock import Clock
 from energyd.spool.spool import Spool
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_MS, NS_PER_S
 
 WATCH_S: Final = 60.0
 SLACK_MS: Final = 1000  # between its clock and ours, and in the age that it tells
 RESTARTS: Final = "restarts"
 _STARTED: Final = "receiver_started"
-_NS_PER_MS: Final = 1_000_000
 
 
 class Restarts:
@@ -120,4 +119,4 @@ class Restarts:
             )
 
     def _now_ms(self) -> int:
-        return self._clock.real_ns() // _NS_PER_MS
+        return self._clock.real_ns() // NS_PER_MS

@@ -12,13 +12,12 @@ from typing import Final, NamedTuple
 from energyd.aggregate.snapshot import Snapshot, Zone
 from energyd.export.metric import FLOAT, GAUGE, INHERITED_COUNTER, Family, LabelValues, Metric
 from energyd.export.scaphfiles import Files, Kernel, Memory, Traffic
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_S, UW_PER_W
 
 NAME: Final = "scaphandre"
 """Its name in the list `compatibility` of the configuration."""
 SOURCE: Final = "source"
 MEASURED: Final = ("rapl", "hwmon", "battery", "meter")
-UW_PER_W: Final = 1_000_000
 VM: Final = "vm"
 
 HOST: Final = ("value_source",)

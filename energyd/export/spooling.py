@@ -14,16 +14,13 @@ from energyd.export.metric import FLOAT
 from energyd.export.quarantine import Quarantine
 from energyd.export.render import Series
 from energyd.export.sender import Delivered
-from energyd.service.clock import Clock
+from energyd.service.clock import Clock, is_plausible
 from energyd.spool import spool as reasons
 from energyd.spool.rows import Row
 from energyd.spool.spool import Spool
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_MS, NS_PER_S
 
-PLAUSIBLE_NS: Final = range(1_704_067_200 * NS_PER_S, 4_102_444_800 * NS_PER_S)
-"""From 2024 to 2099: any other date is that of a machine without a clock, or with a broken one."""
 _LAST_MS: Final = "last_ms"
-_NS_PER_MS: Final = 1_000_000
 _REASON_OF: Final = {TOO_OLD: reasons.TOO_OLD, OUT_OF_ORDER: reasons.OUT_OF_ORDER}
 
 
@@ -51,8 +48,8 @@ class Spooling:
 
     def append(self, real_ns: int, series: Sequence[Series]) -> None:
         """Append the row of one tick, unless its time cannot be right."""
-        at_ms, last_ms = real_ns // _NS_PER_MS, self._spool.notes.get(_LAST_MS, 0)
-        if real_ns not in PLAUSIBLE_NS:
+        at_ms, last_ms = real_ns // NS_PER_MS, self._spool.notes.get(_LAST_MS, 0)
+        if not is_plausible(real_ns / NS_PER_S):
             self._refuse(series, "waiting, because the clock says a date before 2024 or after 2099")
         elif at_ms < last_ms and self._ordered:
             self._refuse(series, f"the clock was set back by {(last_ms - at_ms) / 1000:.0f} s; remote write has to wait for it")
@@ -120,7 +117,7 @@ class Spooling:
 
     def _young(self, rows: list[Row]) -> list[Row]:
         """`rows` without those that are older than anybody wants."""
-        oldest_ms = round(self._clock.real_ns() / _NS_PER_MS - self._max_age_s * 1000)
+        oldest_ms = round(self._clock.real_ns() / NS_PER_MS - self._max_age_s * 1000)
         old = [row for row in rows if row.at_ms < oldest_ms]
         for row in old:
             self._spool.give_up(row.first, row.end, reasons.TOO_OLD)

@@ -6,13 +6,14 @@ and its frames say the time (DATE, 54E 6.2.1) and whether it can be trusted. Law
 
 from typing import Final
 
-PLAUSIBLE_S: Final = 1_704_067_200  # 2024-01-01: an earlier date is that of a machine without a clock
+from energyd.service.clock import is_plausible
+
 DISAGREEMENT_S: Final = 600  # a machine that keeps time is never this far from a meter that does
 
 
 def civil_s(machine_s: int, meter_s: int | None, degraded: bool) -> int | None:
     """UTC seconds of a frame; None while nobody knows. `meter_s`: what its DATE says."""
-    trusted = meter_s is not None and meter_s >= PLAUSIBLE_S and not degraded
-    if trusted and meter_s is not None and (machine_s < PLAUSIBLE_S or abs(meter_s - machine_s) > DISAGREEMENT_S):
+    trusted = meter_s is not None and is_plausible(meter_s) and not degraded
+    if trusted and meter_s is not None and (not is_plausible(machine_s) or abs(meter_s - machine_s) > DISAGREEMENT_S):
         return meter_s
-    return machine_s if machine_s >= PLAUSIBLE_S else None
+    return machine_s if is_plausible(machine_s) else None

@@ -11,9 +11,8 @@ from functools import partial
 from typing import Final
 
 from energyd.powercap.zone import Reader, Zone
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_S, UW_PER_W
 
-UW_PER_W: Final = 1_000_000
 _BUSY: Final = (1, 2, 3, 6, 7)  # fields of the line `cpu`; guests are within user, steal is another machine's
 _FIRST_LINE: Final = 256
 

@@ -1,9 +1,17 @@
 """Time as a parameter: every program takes a clock, and tests hand in one that they turn by hand."""
 
 import time
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from energyd.units import NS_PER_S
+
+_PLAUSIBLE_FROM_S: Final = 1_704_067_200  # 2024-01-01
+_PLAUSIBLE_BEFORE_S: Final = 4_102_444_800  # 2100-01-01
+
+
+def is_plausible(unix_s: float) -> bool:
+    """Whether it is 2024 to 2099: any other date is that of a machine without a clock, or with a broken one."""
+    return _PLAUSIBLE_FROM_S <= unix_s < _PLAUSIBLE_BEFORE_S
 
 
 class Clock(Protocol):

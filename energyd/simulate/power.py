@@ -17,9 +17,8 @@ from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
 
 from energyd.errors import ConfigError
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_S, UW_PER_W
 
-UW_PER_W: Final = 1_000_000
 IDLE_W: Final = "8"
 W_PER_CPU: Final = "6"
 # of a package's power: what its inner zones show, what its memory draws beside it

@@ -25,7 +25,7 @@ from energyd.spool.cursor import Cursor
 from energyd.spool.format import PROGRESS, pack
 from energyd.spool.rows import Row, RowEncoder, Values
 from energyd.spool.segments import Content, Segment, Segments
-from energyd.units import NS_PER_S
+from energyd.units import NS_PER_MS, NS_PER_S
 
 SPOOL_DIR: Final = "spool"
 """In the state directory: one directory for each receiver."""
@@ -44,7 +44,6 @@ SEGMENT_BYTES: Final = 4 << 20
 SEGMENTS_MIN: Final = 16  # so that dropping the oldest file drops a small part of what waits
 WRITE_AGAIN_S: Final = 5  # a disk that refused is not asked at every tick
 _SAMPLE_BYTES: Final = 16  # of a row in memory: the value, and the reference to its series
-_NS_PER_MS: Final = 1_000_000
 
 
 def mark_file(run_dir: Path, name: str) -> Path:
@@ -360,7 +359,7 @@ class Spool:
         return self._clock.real_ns() / NS_PER_S
 
     def _now_ms(self) -> int:
-        return self._clock.real_ns() // _NS_PER_MS
+        return self._clock.real_ns() // NS_PER_MS
 
 
 def unpacked(payload: bytes) -> dict[str, Any]:

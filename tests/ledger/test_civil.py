@@ -2,9 +2,10 @@
 
 import pytest
 
-from energyd.ledger.civil import PLAUSIBLE_S, civil_s
+from energyd.ledger.civil import civil_s
 
-NOW_S = PLAUSIBLE_S + 10**8
+NOW_S = 1_804_067_200  # March 2027
+LATE_S = 5_000_000_000  # June 2128
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,9 @@ NOW_S = PLAUSIBLE_S + 10**8
         (5, NOW_S, False, NOW_S),  # a machine without a clock
         (5, NOW_S, True, None),
         (5, None, False, None),
+        (LATE_S, NOW_S, False, NOW_S),
+        (LATE_S, None, False, None),
+        (NOW_S, LATE_S, False, NOW_S),
         (NOW_S, 5, False, NOW_S),  # a capture of long ago, or a meter without a clock
     ],
 )
