@@ -91,9 +91,16 @@ def _energy() -> Row:
                 "Each hour, by register",
                 "watth",
                 Query(hourly, "{{meter}} {{register}}", interval="1h"),
-                width=16,
                 stacked=True,
                 bars=True,
+            ),
+            lines(
+                "Each day, by register",
+                "watth",
+                Query(hourly.replace("[1h]", "[1d]"), "{{meter}} {{register}}", interval="1d"),
+                stacked=True,
+                bars=True,
+                text="A bar is the day that ends there, at midnight UTC; the table below has local days.",
             ),
             shares("By register, over the time shown", "watth", Query(shown, "{{register}}", instant=True)),
             table(
@@ -104,7 +111,7 @@ def _energy() -> Row:
                 width=16,
                 text="In the meter's time zone; a period that was not measured from its begin on counts what was.",
             ),
-            number("Over the time shown", "watth", Query(injected, "{{meter}} {{direction}}", instant=True), width=8),
+            number("Over the time shown", "watth", Query(injected, "{{meter}} {{direction}}", instant=True), width=24),
         ),
     )
 
