@@ -55,7 +55,7 @@ PROCESSES = (
     'scaph_process_cpu_usage_percentage{cmdline=~".*qemu.*"}',
     'scaph_process_memory_bytes{cmdline=~".*qemu.*"}',
     'scaph_process_memory_virtual_bytes{cmdline=~".*qemu.*"}',
-    'scaph_process_disk_total_read_bytes{cmdline=~".*qemu.*"}',
+    'scaph_process_disk_total_read_bytes{cmdline=~".*energyd.*"}',  # of others': CAP_SYS_PTRACE, not for a server
     'scaph_process_power_consumption_microwatts{vmname="fast"}',
 )
 SELF = (
