@@ -1,8 +1,9 @@
 """Command lines without their secrets: values that look like passwords, tokens and credentials become ***, the rest stays.
 
 A secret is known by the name of its option or variable (`--password=x`, `--api-key x`, `-Dfoo.token=x`, `PGPASSWORD=x`), by its
-place (`scheme://user:x@host`, `Authorization: Bearer x`, `curl -u user:x`, `mysql -px`) or by its own shape (tokens of GitHub,
-GitLab, Slack, AWS, JSON web tokens, private keys). Options that name a file, a type or a policy (`--password-file`) hold no secret.
+place (`scheme://user:x@host`, `Authorization: Bearer x`, `curl -u user:x`, `mysql -px`, also behind `sudo` and in a script) or by
+its own shape (tokens of GitHub, GitLab, Slack, AWS, JSON web tokens, private keys). Options that name a file, a type or a policy
+(`--password-file`) hold no secret.
 
 Law: text in, text out. A secret in none of these forms is not known to be one, so command lines stay something not to be published.
 """
@@ -61,6 +62,11 @@ _OPTIONS: Final = {  # what only this program's manual says: options whose value
 }
 _ATTACHED: Final = ("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb", "mariadb-dump")  # -pSECRET in one word only
 _LOGIN: Final = ("docker", "podman", "nerdctl")  # `docker login -p x`, but `docker run -p 80:80`
+_PROGRAMS: Final = frozenset((*_OPTIONS, *_ATTACHED, *_LOGIN))
+_PROGRAM: Final = re.compile(rf"(?<![\w.\-])(?:{'|'.join(sorted(_PROGRAMS))})(?=\s)")
+_PIECES: Final = re.compile(r"(\s+|[;&|]+)")  # of a script
+_SLASH_OPTION: Final = re.compile(r"(/p(?:ass(?:word)?)?:)(.+)", re.DOTALL)  # of xfreerdp, as Windows writes options
+_SECRET_OBJECT: Final = re.compile(r"(secret,(?:.*,)?data=)[^,]+")  # of qemu's -object
 
 
 @lru_cache(maxsize=1 << 12)
@@ -81,9 +87,10 @@ def redact(argv: Sequence[str], limit: int = 1 << 20) -> str:
     """The words of a command line as one line of at most `limit` characters, secrets masked."""
     shown: list[str] = []
     length = 0
-    program = argv[0].rpartition("/")[2] if argv else ""
-    secret_next = False
+    program, secret_next = "", False
     for index, word in enumerate(argv):
+        if _base(word) in _PROGRAMS:  # behind sudo, env, docker exec and the like too
+            program = _base(word)
         text, secret_next = (MASK, False) if secret_next else _word(word, program, argv, index)
         shown.append(text)
         length += len(text) + 1
@@ -91,6 +98,10 @@ def redact(argv: Sequence[str], limit: int = 1 << 20) -> str:
             break
     text = _CONTROL.sub(" ", " ".join(shown))
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
+
+
+def _base(word: str) -> str:
+    return word.rpartition("/")[2]
 
 
 def _word(word: str, program: str, argv: Sequence[str], index: int) -> tuple[str, bool]:
@@ -103,6 +114,8 @@ def _word(word: str, program: str, argv: Sequence[str], index: int) -> tuple[str
     if word.startswith("-") and not assigned and is_secret_name(word):
         following = argv[index + 1] if index + 1 < len(argv) else "-"
         return word, not following.startswith("-")
+    if found := _SLASH_OPTION.fullmatch(word):
+        return found[1] + MASK, False
     return redact_text(word), False
 
 
@@ -130,10 +143,32 @@ def redact_text(text: str) -> str:
         text = _HEADER.sub(rf"\1\2{MASK}", text)
         text = _PASS_SOURCE.sub(rf"\1{MASK}", text)
         text = _INNER.sub(_mask_named, text)
+        text = _SECRET_OBJECT.sub(rf"\1{MASK}", text)
     if " " in text:
         text = _SCHEME.sub(rf"\1\2{MASK}", text)
+        text = _scripted(text) if _PROGRAM.search(text) else text
         text = _INNER_OPTION.sub(_mask_named, text)
     return text
+
+
+def _scripted(text: str) -> str:
+    """A script: the options of the programs in it, as in a command line."""
+    shown: list[str] = []
+    before: list[str] = []
+    program, secret_next = "", False
+    for piece in _PIECES.split(text):
+        text = piece
+        if not piece or _PIECES.fullmatch(piece):
+            program = "" if piece.strip() else program
+        elif secret_next:
+            text, secret_next = MASK, False
+        elif _base(piece) in _PROGRAMS:
+            program, before = _base(piece), []
+        else:
+            before.append(piece)
+            text, secret_next = _of_program(piece, program, before) or (piece, False)
+        shown.append(text)
+    return "".join(shown)
 
 
 def _mask_query(found: re.Match[str]) -> str:
