@@ -93,8 +93,8 @@ class Group(NamedTuple):
     processes: int
     memory_bytes: int | None  # of its control groups; None = it has none that tells
     windows: tuple[Window, ...] = ()  # of its power, if it is one of those that use most
-    busy_cpus: float = 0.0  # CPUs that it used over the last second
     cost_neur: int | None = None  # nano-euros, each microjoule at the price in force when it was used; None = no price was known
+    busy_cpus: float = 0.0  # CPUs that it used over the last second
 
 
 class Groups(NamedTuple):
