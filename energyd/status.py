@@ -127,39 +127,39 @@ def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, 
     `report`: its entry in workers.json or what PID 1 says of its unit, None when neither tells; `ring`: None for a process that has
     none; `answers`: what is wrong with the aggregator's web server, '' for every other process and when it answers.
     """
-    state = str(report["state"]) if report else "-"
     seen = ring if isinstance(ring, Ring) else None
-    pid = report["pid"] or None if report else seen.writer_pid if seen else None
-    why = f" ({report['why']})" if report and report["why"] else ""
-    advice = ""
-    if report and state == "EXITED":
-        advice = f"ended with {report['last_exit']}{why}; correct the configuration, then `energyd reload`"
-    elif report and state == "BACKOFF":
-        advice = f"{report['last_exit']}{why}; it is started again"
-    elif report and state == "MASKED":
-        advice = f"its unit is masked; `sudo systemctl unmask {unitstates.unit_of(name)}`, then `energyd reload`"
-    elif report and state not in ("RUNNING", "STARTING"):
-        advice = f"is {state.lower()}{why}; `energyd reload` starts it"
-    elif isinstance(ring, str):
-        advice = f"{ring}; its log says why"
-    elif seen and not seen.writer_alive:
-        advice = f"its process {seen.writer_pid} is gone; start it again"
-    elif seen and seen.heartbeat_age_s > FRESH_S:
-        advice = "gives no sign of life; the supervisor restarts it, without one kill it"
-    elif answers:
-        advice = answers
     return Row(
-        name,
-        state,
-        pid,
-        report["restarts"] if report else None,
-        round(seen.heartbeat_age_s, 3) if seen else None,
-        round(seen.samples_per_s, 1) if seen else None,
-        overruns,
-        seen.last_error if seen else "",
-        round(seen.error_age_s, 1) if seen and seen.last_error else None,
-        advice,
+        name=name,
+        state=str(report["state"]) if report else "-",
+        pid=report["pid"] or None if report else seen.writer_pid if seen else None,
+        restarts=report["restarts"] if report else None,
+        heartbeat_age_s=round(seen.heartbeat_age_s, 3) if seen else None,
+        samples_per_s=round(seen.samples_per_s, 1) if seen else None,
+        overruns=overruns,
+        last_error=seen.last_error if seen else "",
+        error_age_s=round(seen.error_age_s, 1) if seen and seen.last_error else None,
+        advice=(_advice_on_state(name, report) if report else "") or _advice_on_ring(ring) or answers,
     )
+
+
+def _advice_on_state(name: str, report: Mapping[str, Any]) -> str:
+    state, why = report["state"], f" ({report['why']})" if report["why"] else ""
+    if state == "EXITED":
+        return f"ended with {report['last_exit']}{why}; correct the configuration, then `energyd reload`"
+    if state == "BACKOFF":
+        return f"{report['last_exit']}{why}; it is started again"
+    if state == "MASKED":
+        return f"its unit is masked; `sudo systemctl unmask {unitstates.unit_of(name)}`, then `energyd reload`"
+    return "" if state in ("RUNNING", "STARTING") else f"is {state.lower()}{why}; `energyd reload` starts it"
+
+
+def _advice_on_ring(ring: Ring | str | None) -> str:
+    if isinstance(ring, str):
+        return f"{ring}; its log says why"
+    if ring is not None and not ring.writer_alive:
+        return f"its process {ring.writer_pid} is gone; start it again"
+    silent = ring is not None and ring.heartbeat_age_s > FRESH_S
+    return "gives no sign of life; the supervisor restarts it, without one kill it" if silent else ""
 
 
 def ask_aggregator(request: urllib.request.Request) -> tuple[dict[str, int], str]:

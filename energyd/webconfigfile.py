@@ -15,6 +15,7 @@ from energyd.errors import ConfigError
 from energyd.settingtypes import Boolean, Choice, Integer, Text
 from energyd.webconfig import NO_CLIENT_CERT, REQUIRE_AND_VERIFY, TLS12, TLS13, VERIFY_IF_GIVEN, Tls, WebConfig
 
+_TLS_SECTION: Final = "tls_server_config"
 _REQUEST: Final = "RequestClientCert"
 _REQUIRE_ANY: Final = "RequireAnyClientCert"
 _CLIENT_AUTH: Final = (NO_CLIENT_CERT, _REQUEST, _REQUIRE_ANY, VERIFY_IF_GIVEN, REQUIRE_AND_VERIFY)
@@ -37,11 +38,11 @@ def read(path: str) -> WebConfig:
     sections = _mapping(
         parse_file(path, "metrics.web_config_file"),
         "",
-        ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"),
+        (_TLS_SECTION, "http_server_config", "basic_auth_users", "rate_limit"),
     )
     tls = None
-    if "tls_server_config" in sections:
-        tls = _tls(sections["tls_server_config"], Path(path).parent, notes)
+    if _TLS_SECTION in sections:
+        tls = _tls(sections[_TLS_SECTION], Path(path).parent, notes)
     headers = _http(sections["http_server_config"], notes) if "http_server_config" in sections else ()
     users = _users(sections["basic_auth_users"]) if "basic_auth_users" in sections else ()
     interval_s, burst = _rate(sections["rate_limit"]) if "rate_limit" in sections else (0.0, 1)
@@ -49,7 +50,7 @@ def read(path: str) -> WebConfig:
 
 
 def _tls(node: Node, place: Path, notes: list[str]) -> Tls | None:
-    name = "tls_server_config"
+    name = _TLS_SECTION
     # fmt: off
     entries = _mapping(node, name, (
         "cert_file", "key_file", "cert", "key", "client_auth_type", "client_ca_file", "client_ca", "client_allowed_sans",
@@ -63,36 +64,41 @@ def _tls(node: Node, place: Path, notes: list[str]) -> Tls | None:
     if cert is None or key is None:
         missing = "cert_file" if cert is None else "key_file"
         raise ConfigError(f"{node.where}: {name}.{missing}: missing; TLS needs a certificate and its key")
-    if client_auth == _REQUIRE_ANY:
+    if "curve_preferences" in entries:
+        notes.append("curve_preferences is without effect: OpenSSL chooses the curve")
+    client_auth = _client_auth(node, entries, client_auth, client_ca, notes)
+    sans = _texts(entries, name, "client_allowed_sans")
+    return Tls(cert, key, client_auth, client_ca, sans, *_versions(entries, notes), _ciphers(entries, name, notes))
+
+
+def _client_auth(node: Node, entries: dict[str, Node], asked: str, client_ca: str | None, notes: list[str]) -> str:
+    """How clients show who they are, of what is `asked` for and can be had."""
+    name = _TLS_SECTION
+    if asked == _REQUIRE_ANY:
         raise ConfigError(
             f"{entries['client_auth_type'].where}: {name}.client_auth_type: {_REQUIRE_ANY} would let in every certificate, "
             f"which Python's TLS cannot; write {REQUIRE_AND_VERIFY} with client_ca_file"
         )
-    if client_auth == _REQUEST:
+    if asked == _REQUEST:
         notes.append(f"client_auth_type {_REQUEST} is without effect: a certificate that nobody verifies is not asked for")
-        client_auth = NO_CLIENT_CERT
-    if client_auth in (VERIFY_IF_GIVEN, REQUIRE_AND_VERIFY) and client_ca is None:
-        raise ConfigError(f"{node.where}: {name}.client_ca_file: missing; {client_auth} verifies against it")
-    if client_ca is not None and client_auth == NO_CLIENT_CERT:
+        asked = NO_CLIENT_CERT
+    if asked in (VERIFY_IF_GIVEN, REQUIRE_AND_VERIFY) and client_ca is None:
+        raise ConfigError(f"{node.where}: {name}.client_ca_file: missing; {asked} verifies against it")
+    if client_ca is not None and asked == NO_CLIENT_CERT:
         raise ConfigError(f"{node.where}: {name}.client_auth_type: missing; a client CA without it has no effect")
+    return asked
+
+
+def _versions(entries: dict[str, Node], notes: list[str]) -> tuple[str, str]:
+    """The lowest and the highest version of TLS that are spoken."""
+    name = _TLS_SECTION
     lowest = _read(entries, name, "min_version", Choice(_VERSIONS).read, TLS12)
     highest = _read(entries, name, "max_version", Choice(_VERSIONS).read, TLS13)
     if highest < max(lowest, TLS12):
         raise ConfigError(f"{entries['max_version'].where}: {name}.max_version: must be {max(lowest, TLS12)} or above")
     if lowest < TLS12:
         notes.append(f"min_version {lowest} is taken as {TLS12}: older versions are not spoken")
-    if "curve_preferences" in entries:
-        notes.append("curve_preferences is without effect: OpenSSL chooses the curve")
-    return Tls(
-        cert,
-        key,
-        client_auth,
-        client_ca,
-        _texts(entries, name, "client_allowed_sans"),
-        max(lowest, TLS12),
-        highest,
-        _ciphers(entries, name, notes),
-    )
+    return max(lowest, TLS12), highest
 
 
 def _pem(entries: dict[str, Node], section: str, what: str, place: Path) -> str | None:
