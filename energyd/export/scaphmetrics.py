@@ -6,10 +6,10 @@ every disk is shown; label values are escaped, not mutilated; two who ask see th
 busy container host is not hundreds of series. What is simulated or modelled has a label `source` besides.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from energyd.aggregate.snapshot import Snapshot, Zone
+from energyd.aggregate.snapshot import Container, Snapshot, Zone
 from energyd.export.metric import FLOAT, GAUGE, INHERITED_COUNTER, Family, LabelValues, Metric
 from energyd.export.scaphfiles import Files, Kernel, Memory, Traffic
 from energyd.units import NS_PER_S, UW_PER_W
@@ -23,7 +23,9 @@ VM: Final = "vm"
 HOST: Final = ("value_source",)
 SOCKET: Final = ("socket_id",)
 DOMAIN: Final = ("domain_name", "domain_id", "socket_id")
-PROCESS: Final = ("exe", "cmdline", "pid", "vmname")
+CONTAINER: Final = ("container_id", "container_names", "container_runtime", "kubernetes_pod_name", "kubernetes_pod_namespace")
+PROCESS: Final = ("exe", "cmdline", "pid", "vmname", *CONTAINER)
+_NO_CONTAINER: Final = ("",) * len(CONTAINER)  # an empty label is none
 DISK: Final = ("disk_name", "disk_file_system", "disk_mount_point")
 
 
@@ -144,11 +146,12 @@ class Scaphandre:
             mine = [row for row in rows if row.metric is metric]
             if not mine:
                 continue
+            shown = metric._replace(labels=metric.labels[: len(mine[0].labels)])  # those of containers only where there are any
             if estimated and mine[0].source:
-                shown = metric._replace(labels=(*metric.labels, SOURCE))
+                shown = shown._replace(labels=(*shown.labels, SOURCE))
                 families.append(Family(shown, [(*row.labels, row.source) for row in mine], [row.value for row in mine]))
             else:
-                families.append(Family(metric, [row.labels for row in mine], [row.value for row in mine]))
+                families.append(Family(shown, [row.labels for row in mine], [row.value for row in mine]))
         return families
 
     def _look(self, snapshot: Snapshot) -> None:
@@ -159,11 +162,15 @@ class Scaphandre:
             self._details = {pid: (self._machine.memory(pid), self._machine.traffic(pid)) for pid in pids}
 
     def _processes(self, snapshot: Snapshot, cpus: int) -> Iterator[Row]:
+        containers = {each.cgroup: each for each in snapshot.containers}
         for process in snapshot.processes.visible:
             if not process.pid:  # the short-lived of one command together: no process that Scaphandre could name
                 continue
             pid = str(process.pid)
-            labels = (process.comm, process.cmdline, pid, process.group if process.kind == VM else "")
+            guest = process.group if process.kind == VM else ""
+            labels: LabelValues = (process.comm, process.cmdline, pid, guest)
+            if containers:
+                labels += _container_labels(process.cgroup, containers)
             if snapshot.host.energy_uj is not None:
                 yield Row(PROCESS_POWER, labels, round(process.power_w * UW_PER_W), snapshot.host.source)
             if cpus:
@@ -214,6 +221,16 @@ class Scaphandre:
             self._own_look = mono_ns, cpu_ns
             self._own_percent = max(0.0, 100 * used_ns / elapsed_ns / cpus)  # less: one of us was started anew
         return self._own_percent
+
+
+def _container_labels(cgroup: str, containers: Mapping[str, Container]) -> LabelValues:
+    """Of the container that a control group is, or is in."""
+    while cgroup:
+        found = containers.get(cgroup)
+        if found is not None:
+            return found.id, found.name, found.runtime, found.pod, found.namespace
+        cgroup = cgroup.rpartition("/")[0]
+    return _NO_CONTAINER
 
 
 def _number(version: str) -> float:

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from energyd.aggregate.snapshot import Host, Process, Processes, Snapshot, Zone
+from energyd.aggregate.snapshot import Container, Host, Process, Processes, Snapshot, Zone
 from energyd.export.render import Renderer
 from energyd.export.scaphfiles import Files, Kernel
 from energyd.export.scaphmetrics import Scaphandre
@@ -138,6 +138,24 @@ def test_energyd_shows_what_all_its_processes_cost(procfs):
 def test_only_a_virtual_machine_has_a_name_of_one(procfs):
     labels = [labels for name, labels in values(procfs) if name == "scaph_process_cpu_usage_percentage"]
     assert [eval(each)["vmname"] for each in labels] == ["", "fast"]
+
+
+def test_a_process_in_a_container_says_in_which(procfs):
+    inside = Process(42, "nginx", "/docker/abc/inner", 0, 10, 1.0, 5)
+    container = Container("/docker/abc", "docker", "abc", "web", "nginx:1", "pod-1", "ns", 0, None)
+    now = shot()._replace(processes=Processes((inside,), 0, 0.0, 0, 0, 0, 1), containers=(container,))
+    [power] = [family for family in scaphandre(procfs).families(now) if "power_consumption" in family.metric.name]
+    assert dict(zip(power.metric.labels, power.labels[0], strict=True)) == {
+        "exe": "nginx",
+        "cmdline": "",
+        "pid": "42",
+        "vmname": "",
+        "container_id": "abc",
+        "container_names": "web",
+        "container_runtime": "docker",
+        "kubernetes_pod_name": "pod-1",
+        "kubernetes_pod_namespace": "ns",
+    }
 
 
 def test_files_are_read_once_a_second_and_what_is_no_number_is_left_out(procfs):
