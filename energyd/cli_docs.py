@@ -12,7 +12,8 @@ from typing import Final
 
 from energyd.cli import COMMANDS
 from energyd.errors import EXIT_CONFIGURATION, EXIT_ENVIRONMENT
-from energyd.settings_docs import troff, write_or_check
+from energyd.generated import write_or_check
+from energyd.settings_docs import troff
 
 SIMULATORS: Final = ("meter", "powercap")
 """`energyd simulate` passes its line on to these; replay is a command of its own as well."""

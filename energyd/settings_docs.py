@@ -4,17 +4,16 @@ conf/energyd.yml, conf/energyd.schema.json (JSON Schema draft-07, for editors) a
 Law: the same table gives the same bytes, so that a test can tell whether they are up to date.
 """
 
-import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import Any, Final
 
 from energyd import environment, settings
 from energyd.configfile import DEFAULT_PATH
-from energyd.errors import EXIT_CONFIGURATION, EXIT_OK
+from energyd.errors import EXIT_CONFIGURATION
+from energyd.generated import write_or_check
 from energyd.settingrows.row import Setting
 from energyd.settings import default
 from energyd.settingtypes import Boolean, Duration, Pairs, Switches, Text, duration
@@ -247,28 +246,6 @@ FILES: Final[dict[str, Callable[[], str]]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     return write_or_check(FILES, "energyd.settings_docs", argv)
-
-
-def write_or_check(files: Mapping[str, Callable[[], str]], module: str, argv: Sequence[str] | None) -> int:
-    """The command of a module that makes files: writes them, or says which are not what it would write (exit 1)."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Write what is made from the sources.")
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--write", action="store_true", help="write the files into the working tree")
-    mode.add_argument("--check", action="store_true", help="exit 1 if one of them is not up to date")
-    parser.add_argument(
-        "--root", type=Path, default=Path(__file__).parents[1], help="the working tree (default: where this file is)"
-    )
-    arguments = parser.parse_args(argv)
-    stale = 0
-    for name, make in files.items():
-        path = arguments.root / name
-        if arguments.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(make(), encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != make():
-            print(f"{name} is not up to date; run python -m {module} --write", file=sys.stderr)
-            stale = 1
-    return stale or EXIT_OK
 
 
 if __name__ == "__main__":

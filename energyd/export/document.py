@@ -1,14 +1,13 @@
-"""METRICS.md from the catalogue: `python -m energyd.export.document --write|--check [PATH]`."""
+"""METRICS.md from the catalogue: `python -m energyd.export.document --write | --check`."""
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 from energyd.export import cadvisormetrics, linkymetrics, myelectricaldata, nodemetrics, scaphmetrics
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.metric import Metric
+from energyd.generated import write_or_check
 
 COMPATIBILITY: Final = {
     linkymetrics.NAME: linkymetrics.METRICS,
@@ -62,21 +61,11 @@ def _row(metric: Metric) -> str:
     return f"| `{metric.name}` | {kind} | {metric.unit} | {labels} | {metric.bound} | {metric.help} |\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the document, or say (exit status 1) that the file is not what would be written."""
-    parser = argparse.ArgumentParser(prog="python -m energyd.export.document", description=__doc__)
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", action="store_true", help="write the file")
-    action.add_argument("--check", action="store_true", help="compare the file with what would be written")
-    parser.add_argument("path", nargs="?", type=Path, default=Path("METRICS.md"))
-    options = parser.parse_args(arguments)
-    if options.write:
-        options.path.write_text(markdown(), encoding="utf-8")
-        return 0
-    if options.path.exists() and options.path.read_text(encoding="utf-8") == markdown():
-        return 0
-    print(f"{options.path} is not up to date: run `python -m energyd.export.document --write`", file=sys.stderr)
-    return 1
+FILES: Final = {"METRICS.md": markdown}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return write_or_check(FILES, "energyd.export.document", argv)
 
 
 if __name__ == "__main__":

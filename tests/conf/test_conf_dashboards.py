@@ -43,7 +43,7 @@ def test_the_files_are_what_is_generated(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     damaged = subprocess.run(
-        [sys.executable, "-m", "energyd.dashboards", "--check", str(tmp_path)],
+        [sys.executable, "-m", "energyd.dashboards", "--check", "--root", str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
