@@ -222,8 +222,8 @@ def test_every_unit_is_in_the_slice_and_the_slice_has_its_limits(system):
 
 
 def test_all_of_it_uses_no_more_memory_and_processor_than_it_may(system):
-    """The budget is 80 MB, which Debian 13 with its larger interpreter exceeds by two, and 1.5 % of a core with a meter at 9600 baud;
-    a tenth more, and twice that, is allowed here."""
+    """The budget is 80 MB, which Debian 13 with its larger interpreter exceeds by two, and 1.5 % of a core with a meter at 9600
+    baud; a tenth more, and twice that, is allowed here."""
     script = (
         "import os, sys; pids = sys.argv[1:]\n"
         "pss = sum(int(line.split()[1]) for pid in pids for line in open(f'/proc/{pid}/smaps_rollup') if line.startswith('Pss:'))\n"
