@@ -21,6 +21,7 @@ from energyd.ledger.scribe import DAY, RESTART, Mark
 APPLICATION_ID: Final = 0x656E6C67
 BUSY_S: Final = 2.0
 DOWNLOAD: Final = "download"
+FOREVER_S: Final = 1 << 62
 VERSIONS: Final = (
     """
     CREATE TABLE meter (
@@ -286,14 +287,17 @@ class Store:
         first: int | None = self._db.execute("SELECT min(at_s) FROM mark WHERE meter = ?", (meter,)).fetchone()[0]
         return first
 
-    def measured_days(self, meter: int) -> int:
-        """How many days of a meter the ledger holds: those whose begin was marked, and downloaded ones."""
-        marked = self._db.execute("SELECT count(*) FROM mark WHERE meter = ? AND why & ?", (meter, DAY)).fetchone()[0]
-        loaded = self._db.execute(
-            "SELECT (coalesce(sum(end_s - begin_s), 0) + 3600) / 86400 FROM interval WHERE meter = ? AND direction = ?",
-            (meter, ticfields.CONSUMED),
+    def measured_days(self, meter: int, until_s: int = FOREVER_S) -> int:
+        """How many days of a meter the ledger holds before an instant: those whose begin was marked, or downloaded ones."""
+        marked = self._db.execute(
+            "SELECT count(*) FROM mark WHERE meter = ? AND at_s < ? AND why & ?", (meter, until_s, DAY)
         ).fetchone()[0]
-        return int(marked) + int(loaded)
+        loaded = self._db.execute(
+            "SELECT (coalesce(sum(end_s - begin_s), 0) + 3600) / 86400 FROM interval "
+            "WHERE meter = ? AND end_s <= ? AND direction = ?",
+            (meter, until_s, ticfields.CONSUMED),
+        ).fetchone()[0]
+        return max(int(marked), int(loaded))
 
     def last_mark(self, meter: int) -> Mark | None:
         """The newest mark with its registers; None before the first."""

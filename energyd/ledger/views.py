@@ -14,7 +14,7 @@ from energyd.ledger.keeper import Keeper
 from energyd.ledger.periods import is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
 from energyd.ledger.reckon import DayAccount, Reckoner, Total, joined, total
-from energyd.ledger.store import Store
+from energyd.ledger.store import FOREVER_S, MeterRow, Store
 from energyd.ledger.sums import Ledgered, Live
 
 LAST_DAY_WITHIN: Final = 7  # days; an older one is no news
@@ -165,7 +165,12 @@ class MeterView:
         totals = {name: total(accounts[name], (end - begin).days) for name, (begin, end) in spans.items()}
         self._ended = {name: (accounts[name], totals[name]) for name in ended}
         self._begun = {name: (accounts[name], totals[name]) for name in begun}
-        self._measured_days = sum(self._store.measured_days(row.id) for row in self._rows)
+        self._measured_days = sum(self._store.measured_days(row.id, self._own_s(row)) for row in self._rows)
+
+    def _own_s(self, row: MeterRow) -> int:
+        """Until when the days of a row count: those that were heard for ever, downloaded ones until the first that was heard."""
+        heard = [first for own in self._rows if not own.imported and (first := self._store.first_s(own.id)) is not None]
+        return self._days.end_s(self._days.day_of(min(heard))) if row.imported and heard else FOREVER_S
 
     def _compare(self, reckoner: Reckoner, today: date, at_s: int) -> None:
         """Add up days and months of the past until this time of day; once a minute."""

@@ -98,6 +98,7 @@ def test_the_aggregator_shows_what_was_taken_in_beside_it(world, tmp_path):
     take(world, write(tmp_path, f"{HEAD}\n12345678901234;x\nDate;Consommation (kWh)\n2026-06-09;25\n2026-06-08;20\n"))
     assert world.stretches()["yesterday"] == (25_000, True)
     assert world.stretches()["this_month"] == (57_000, False)
+    assert world.view().meters[0].measured_days == 3, "the 9th was downloaded, the 10th heard, and none is counted twice"
     world.hours("2026-06-10T13:00", "2026-06-10T14:00", start_wh=1_022_000)
     assert world.stretches()["today"] == (14_000, True)
 

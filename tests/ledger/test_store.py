@@ -218,8 +218,7 @@ def test_days_that_are_measured_are_counted(tmp_path):
         meter = store.meter("041876097514", "linky", "meter")
         for day in range(4):
             store.append(meter, mark(24 * day, day, DAY | HOUR), lambda _day, _register: 1, PARIS)
-        store.put_intervals(meter, [Interval("consumed", 0, 86400, 5), Interval("injected", 0, 86400, 5)])
-    assert store.measured_days(meter) == 5
+    assert (store.measured_days(meter), store.measured_days(meter, midnight("1980-01-01"))) == (4, 0)
 
 
 def test_a_downloaded_day_of_23_hours_is_a_day(tmp_path):
