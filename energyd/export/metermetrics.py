@@ -69,7 +69,7 @@ CLOCK_OFFSET = gauge(
 HELD_BACK = counter(
     "energyd_meter_held_back_readings_total",
     "",
-    "Readings of registers that no house could have caused, not believed unless the next one confirmed them.",
+    "Readings of registers that no house could have caused, or that the next reading refuted.",
     ("meter",),
     "meters",
 )
