@@ -7,6 +7,7 @@ is so because the server on top of them is replaced: no connection is refused me
 import asyncio
 import errno
 import logging
+import resource
 import socket
 import ssl
 from typing import Final
@@ -24,7 +25,8 @@ from energyd.service.log import DistinctFaults
 KEEPALIVE_S: Final = 75.0  # above the usual scrape intervals, so that a scraper keeps its connection
 REQUEST_LINE_MAX: Final = 2048
 HEADER_MAX: Final = 8190
-HANDSHAKE_S: Final = 10.0
+HANDSHAKE_S: Final = 5.0
+DESCRIPTORS_WANTED: Final = 65_536  # connections that say nothing must not take those of the rings and spools
 BACKLOG: Final = 128
 RELOAD_S: Final = 1.0
 
@@ -100,6 +102,7 @@ async def start(
     logger = logging.getLogger("energyd.http")
     logger.filters[:] = [_ClientFaults(logger)]
     loaded = files.load() if files is not None else None
+    _raise_descriptors()
     sockets = await _bound(listen, port)
     guard = ConnectionGuard()
     app.middlewares.insert(0, guard.middleware())
@@ -123,6 +126,14 @@ async def start(
             server.watch(files, access)
     await server.listen(loaded.context if loaded is not None else None)
     return server
+
+
+def _raise_descriptors() -> None:
+    """Open as many files as may be, within reason: connections come faster than those that wait too long are cut."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _bound(listen: str, port: int) -> list[socket.socket]:

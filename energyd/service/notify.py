@@ -12,8 +12,8 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
             sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError:  # the manager has gone, or hangs: it will see for itself that we have not said anything
-            pass
+    except OSError:  # the manager has gone, or hangs, or no descriptor is left: it will see that we have not said anything
+        pass

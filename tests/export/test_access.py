@@ -295,6 +295,22 @@ def test_tls_is_spoken_and_plain_http_is_not(snapshot: Snapshot, tmp_path: Path,
 
 
 @needs_openssl
+def test_connections_that_never_begin_tls_are_not_waited_for_and_others_answered_meanwhile(
+    snapshot: Snapshot, tmp_path: Path, pki: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "HANDSHAKE_S", 0.5)
+
+    async def scenario(site: Site) -> None:
+        silent = [await asyncio.open_connection("127.0.0.1", site.port) for _ in range(200)]
+        assert (await site.get(scheme="https", context=client_context(pki)))[0] == 200
+        for reader, writer in silent:
+            assert not await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+
+    serve(snapshot, tmp_path, scenario, tls_of(pki, "one"))
+
+
+@needs_openssl
 def test_clients_prove_who_they_are_where_that_is_asked(snapshot: Snapshot, tmp_path: Path, pki: Path) -> None:
     async def scenario(site: Site) -> None:
         assert (await site.get(scheme="https", context=client_context(pki, with_certificate=True)))[0] == 200

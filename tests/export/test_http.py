@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import resource
 import socket
 import subprocess
 import unittest.mock
@@ -414,3 +415,27 @@ def test_an_address_of_another_machine_is_an_environment_fault(snapshot: Snapsho
             await server.start(Site(snapshot, SystemClock()).app, listen, 0)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "becomes"),
+    [
+        (1024, 524_288, (65_536, 524_288)),
+        (1024, 4096, (4096, 4096)),
+        (1024, resource.RLIM_INFINITY, (65_536, resource.RLIM_INFINITY)),
+        (100_000, 524_288, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_silent_connections_do_not_take_the_descriptors_of_the_rings(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, becomes: tuple[int, int] | None
+) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _what, limit: limits.append(limit))
+
+    async def scenario(site: Site) -> None:
+        assert (await site.get())[0] == 200
+
+    serve(snapshot, scenario)
+    assert limits == ([] if becomes is None else [becomes])
