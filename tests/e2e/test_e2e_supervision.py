@@ -1,6 +1,5 @@
 """`energyd run` and its processes: killed, hung, misconfigured, reloaded, stopped; with the real supervisord."""
 
-import configparser
 import contextlib
 import json
 import os
@@ -17,7 +16,6 @@ from pathlib import Path
 import pytest
 from daemon import PROGRAMS, Daemon, free_port, get, wait_for
 
-from energyd.errors import EXIT_CONFIGURATION
 from energyd.privileges import NUMBERS, OWN_STATUS, permitted
 
 pytestmark = pytest.mark.e2e
@@ -358,6 +356,10 @@ def place():
     shutil.rmtree(path)
 
 
+def status(ctl):
+    return subprocess.run([*ctl, "status"], capture_output=True, text=True, check=False, timeout=30).stdout
+
+
 def test_the_program_file_runs_it_under_a_supervisord_of_the_system(place):
     """The file as it is installed, but for places and user that a test may have."""
     port = free_port()
@@ -372,18 +374,19 @@ def test_the_program_file_runs_it_under_a_supervisord_of_the_system(place):
     }.items():
         assert installed in text
         text = text.replace(installed, here)
-    (place / "system.conf").write_text(
+    head = (
         f"[supervisord]\nnodaemon = true\nlogfile = {place}/system.log\npidfile = {place}/system.pid\n"
         f"[unix_http_server]\nfile = {place}/system.sock\n[supervisorctl]\nserverurl = unix://{place}/system.sock\n"
-        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n" + text
+        "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
     )
+    (place / "system.conf").write_text(head + text)
     arguments = ["-c", str(place / "system.conf")]
     ctl = [sys.executable, "-m", "supervisor.supervisorctl", *arguments]
     system = subprocess.Popen(
         [sys.executable, "-m", "supervisor.supervisord", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        wait_for(lambda: get(f"http://127.0.0.1:{port}/-/ready"), 30, (place / "energyd.log").read_text)
+        wait_for(lambda: get(f"http://127.0.0.1:{port}/-/ready"), 30, "it does not become ready")
         programs = json.loads((place / "run/workers.json").read_text())["programs"]
         assert set(programs) == set(PROGRAMS)
         began_s = time.monotonic()
@@ -392,18 +395,17 @@ def test_the_program_file_runs_it_under_a_supervisord_of_the_system(place):
         assert [name for name, program in programs.items() if alive(program["pid"])] == []
         assert not (place / "run").exists()
         assert "SIGKILL" not in (place / "system.log").read_text()
+
+        text = text.replace(f'METRICS_PORT="{port}"', 'METRICS_PORT="none"')
+        (place / "system.conf").write_text(head + text)
+        subprocess.run([*ctl, "update"], check=True, capture_output=True, timeout=30)
+        wait_for(lambda: "EXITED" in status(ctl), 10, "it is not down")
+        time.sleep(2)
+        assert "EXITED" in status(ctl), "a wrong configuration is not tried again"
+        assert (place / "energyd.log").read_text().count("ENERGYD_METRICS_PORT") == 1
     finally:
         system.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             system.wait(10)
         system.kill()
         system.wait()
-
-
-def test_a_wrong_configuration_is_not_tried_again_by_a_supervisord_of_the_system():
-    """Which codes mean what is told to it in program.conf."""
-    text = (Path(__file__).parents[2] / "conf/supervisord/program.conf").read_text()
-    parser = configparser.RawConfigParser()
-    parser.read_string(text)
-    program = parser["program:energyd"]
-    assert (program["exitcodes"], program["autorestart"]) == (str(EXIT_CONFIGURATION), "unexpected")
