@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from worlds import World, cut_at_batches, new_engine, snapshot
 
 from energyd import samples
-from energyd.config import GroupRule
 from energyd.aggregate.processes import COMMANDS_KEPT
+from energyd.config import GroupRule
 from energyd.groups.grouper import Grouper
 from energyd.units import NS_PER_S, UJ_PER_WH
 
