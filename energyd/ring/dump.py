@@ -19,6 +19,8 @@ STATUS_NAMES: Final = {
     samples.GONE: "gone",
     samples.KEYFRAME: "keyframe",
     samples.DEGRADED: "degraded",
+    samples.POWER: "power",
+    samples.USED: "used",
 }
 USAGE_KINDS: Final = {
     samples.PROCESS: "process",
@@ -27,6 +29,7 @@ USAGE_KINDS: Final = {
     samples.HOST_CPU: "host_cpu",
     samples.HOST_MEMORY: "host_memory",
     samples.EXITED: "exited",
+    samples.FIGURES: "figures",
 }
 SERVICE_KINDS: Final = {samples.END: "end", samples.COUNTER: "counter", samples.ERROR: "error", samples.FRAME: "frame"}
 
@@ -74,8 +77,10 @@ def _sample(
 ) -> tuple[str, dict[str, Any]]:
     if schema is samples.RAPL:
         zone = labels.get(kind, {}).get("zone", f"zone {kind}")
-        reading = {"errno": fields["energy_uj"]} if status & samples.FAILED else {"energy_uj": fields["energy_uj"]}
-        return zone, {**reading, "read_ns": fields["read_ns"]}
+        if status & samples.USED:
+            return zone, {"pid": fields["pid"], "weight": fields["energy_uj"]}
+        meaning = "errno" if status & samples.FAILED else "power_uw" if status & samples.POWER else "energy_uj"
+        return zone, {meaning: fields["energy_uj"], "read_ns": fields["read_ns"]}
     if schema is samples.USAGE:
         return USAGE_KINDS.get(kind, f"kind {kind}"), _usage(kind, fields, labels)
     return f"field {kind}", {**fields, "text": fields["text"].decode("ascii", "backslashreplace")}
@@ -90,6 +95,12 @@ def _usage(kind: int, fields: dict[str, Any], labels: Mapping[int, Entry]) -> di
     if kind == samples.CONTROL:
         return {"cpu_ns": fields["cpu_ns"]}
     entry = labels.get(consumer, {})
+    if kind == samples.FIGURES:
+        first, thing = fields["pid"], entry.get("kind", "")
+        names = samples.FIELDS.get(thing, ())[first : first + samples.FIGURES_PER_RECORD]
+        values = (fields["start_ticks"], fields["cpu_ns"], fields["mem_bytes"])
+        told = dict(zip(names, values, strict=False)) if names else {"first": first, "values": list(values)}
+        return {thing or "consumer": entry.get("name", consumer), **told}
     name = entry.get("comm") or entry.get("path") or f"consumer {consumer}"
     if kind == samples.EXITED:
         tasks, ancestor = fields["start_ticks"], fields["pid"]

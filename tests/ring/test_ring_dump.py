@@ -13,15 +13,18 @@ from energyd.samples import (
     DEGRADED,
     ERROR,
     FAILED,
+    FIGURES,
     FRAME,
     GONE,
     HOST_CPU,
     HOST_MEMORY,
     KEYFRAME,
+    POWER,
     PROCESS,
     RAPL,
     TIC,
     USAGE,
+    USED,
     VOID,
 )
 
@@ -53,12 +56,16 @@ def test_zones_are_named_by_their_labels(dumped):
         writer.append(zone, 5, (2**63, 20, 0, 0))
         writer.append(zone, 6, (13, 20, 0, 0), status=FAILED)
         writer.append(77, 7, (1, 2, 0, 0))
+        writer.append(zone, 8, (40_000_000, 20, 0, 0), status=POWER)
+        writer.append(zone, 9, (60, 0, 4242, 0), status=USED)
 
     assert dumped(RAPL, fill) == [
         {"kind": "package-0/core", "status": [], "energy_uj": 2**63, "read_ns": 20},
         {"kind": "package-0/core", "status": ["failed"], "errno": 13, "read_ns": 20},
         {"kind": "zone 77", "status": [], "energy_uj": 1, "read_ns": 2},
-        {"kind": "end", "status": ["last"], "samples": 3, "begin_mono_ns": 90, "suspended_ns": 7},
+        {"kind": "package-0/core", "status": ["power"], "power_uw": 40_000_000, "read_ns": 20},
+        {"kind": "package-0/core", "status": ["used"], "pid": 4242, "weight": 60},
+        {"kind": "end", "status": ["last"], "samples": 5, "begin_mono_ns": 90, "suspended_ns": 7},
     ]
 
 
@@ -84,6 +91,18 @@ def test_consumers_are_named_by_their_labels(dumped):
         {"kind": "host_memory", "status": [], "field": "MemTotal", "mem_bytes": 10},
         {"kind": "host_memory", "status": [], "field": "number 99", "mem_bytes": 10},
         {"kind": "kind 77", "status": ["keyframe"], "comm": "consumer 0", "pid": 0, "start_ticks": 0, "cpu_ns": 0},
+    ]
+
+
+def test_figures_bear_the_names_that_the_table_has_for_their_thing(dumped):
+    def fill(writer):
+        disk = writer.label({"kind": "cgroup_io", "name": "/x", "identity": ""})
+        writer.append(FIGURES, 1, (disk, 0, 10, 20, 0))
+        writer.append(FIGURES, 2, (99, 3, 1, 2, 3))
+
+    assert dumped(USAGE, fill)[:-1] == [
+        {"kind": "figures", "status": [], "cgroup_io": "/x", "read_bytes": 10, "written_bytes": 20},
+        {"kind": "figures", "status": [], "consumer": 99, "first": 3, "values": [1, 2, 3]},
     ]
 
 
