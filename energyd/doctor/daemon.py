@@ -82,7 +82,7 @@ def exposition(url: str, body: str) -> Iterator[Check]:
     written = Counter(line.rpartition(" ")[0] for line in lines if line and not line.startswith("#"))
     twice = [series for series, count in written.items() if count > 1]
     if twice:
-        yield failure("endpoint", f"{url} has {twice[0][0]} twice", "this is a fault of energyd: please report it with that name")
+        yield failure("endpoint", f"{url} has {twice[0]} twice", "this is a fault of energyd: please report it with that name")
         return
     yield ok("endpoint", f"{url}: {len(samples)} series")
     promtool = shutil.which("promtool")

@@ -63,6 +63,11 @@ def test_an_exposition_that_is_broken_or_has_a_series_twice_is_a_failure(body):
     assert only(daemon.exposition("u", body)).verdict == "failure"
 
 
+def test_a_series_that_is_there_twice_is_named():
+    twice = '# TYPE a gauge\na{b="1"} 1\na{b="1"} 2\n'
+    assert only(daemon.exposition("u", twice)).reason == 'u has a{b="1"} twice'
+
+
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("*.prom")), ids=lambda path: path.name)
 def test_whatever_we_serve_is_well_inherited_families_too(golden):
     """Two of linky_exporter's differ in `_total` alone, which prometheus_client's parser appends to every counter."""
