@@ -31,6 +31,7 @@ READY_PATH: Final = "/-/ready"
 READER_FRESH_NS: Final = 5 * NS_PER_S
 ANSWER_TIMEOUT_S: Final = 10.0
 RETRY_AFTER_S: Final = 1
+GONE: Final = 499  # counted for a client that did not wait for, or did not read, its answer
 _STARTING: Final = "energyd is starting: samples from before its start are being replayed\n"
 
 
@@ -137,17 +138,19 @@ def _observe(metrics: HttpMetrics) -> "Middleware":
         resource = request.match_info.route.resource
         name = "none" if resource is None else resource.canonical
         begin_ns = metrics.begin(name, request.method)
-        status, answered_bytes = 499, 0  # what remains when the client has gone before it was answered
+        status, answered_bytes = GONE, 0
         try:
             response = await handler(request)
-            status = response.status
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await response.prepare(request)
                 await response.write_eof()
+            status = response.status
             answered_bytes = 0 if request.method == hdrs.METH_HEAD else response.content_length or 0
         except web.HTTPException as error:
             status = error.status
             raise
+        except ConnectionError:  # the client has gone while it was answered: what is returned will not be written
+            response = web.Response(status=GONE)
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import resource
 import socket
+import struct
 import subprocess
 import unittest.mock
 from collections.abc import Awaitable, Callable
@@ -236,9 +237,6 @@ def test_the_age_of_what_a_scrape_shows_is_counted(snapshot: Snapshot, clock: An
 
 def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "ANSWER_TIMEOUT_S", 0.2)
-    big = snapshot._replace(processes=snapshot.processes._replace(visible=tuple(
-        snapshot.processes.visible[0]._replace(pid=pid, cgroup="/x" * 100) for pid in range(1, 20_000)
-    )))  # fmt: skip
 
     async def scenario(site: Site) -> None:
         sock = socket.socket()
@@ -251,9 +249,39 @@ def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snap
         assert (await asyncio.wait_for(site.get("/-/healthy"), PATIENCE_S))[0] == 200
         done = b'in_progress{handler="/metrics",method="GET"} 0.0'
         assert await becomes(lambda: done in HttpMetrics.exposition(_fresh(site.metrics), "text")), "it is still being written"
+        assert b'requests_total{handler="/metrics",method="GET",status="499"} 1.0' in site.metrics.exposition("text")
         sock.close()
 
-    serve(big, scenario)
+    serve(_large(snapshot), scenario)
+
+
+def test_a_client_that_goes_while_it_is_answered_is_counted_and_no_fault_of_ours(
+    snapshot: Snapshot, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(site: Site) -> None:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", site.port))
+        await loop.sock_sendall(sock, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await becomes(lambda: site.folds > 0)
+        await loop.sock_recv(sock, 100)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, as of a process that was killed
+        sock.close()
+        gone = b'requests_total{handler="/metrics",method="GET",status="499"} 1.0'
+        assert await becomes(lambda: gone in HttpMetrics.exposition(_fresh(site.metrics), "text"))
+        assert (await site.get("/-/healthy"))[0] == 200
+
+    serve(_large(snapshot), scenario)
+    assert caplog.text == ""
+
+
+def _large(snapshot: Snapshot) -> Snapshot:
+    """One whose bytes no socket buffers."""
+    one = snapshot.processes.visible[0]
+    many = tuple([one._replace(pid=pid, cgroup="/x" * 100) for pid in range(1, 20_000)])
+    return snapshot._replace(processes=snapshot.processes._replace(visible=many))
 
 
 def _fresh(metrics: HttpMetrics) -> HttpMetrics:
