@@ -60,7 +60,9 @@ def test_an_exposition_that_parses_and_lints_is_well():
 
 @pytest.mark.parametrize("body", ["energyd_a{ 1\n", "# TYPE a gauge\na 1\na 2\n"])
 def test_an_exposition_that_is_broken_or_has_a_series_twice_is_a_failure(body):
-    assert only(daemon.exposition("u", body)).verdict == "failure"
+    check = only(daemon.exposition("u", body))
+    assert check.verdict == "failure"
+    assert ("has a twice" in check.reason) == body.endswith("a 2\n")
 
 
 def test_a_series_that_is_there_twice_is_named():
