@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from energyd.aggregate.counters import register_increment
 from energyd.config import Config, Meter
 from energyd.errors import EnvironmentFault
+from energyd.ledger.connection import open_to_read
 from energyd.ledger.days import Days
 from energyd.ledger.enedis import Download, NotUnderstood, parse
 from energyd.ledger.scribe import DAY, GAP_END, RESTART, Mark
@@ -122,8 +123,7 @@ def _ledger(store: Store, path: Path, simulated: bool) -> list[Imported]:
     """An earlier ledger, brought to our schema in a copy, because it may be read-only and of an older version."""
     with tempfile.TemporaryDirectory(prefix="energyd-") as place:
         copy = Path(place, "ledger.db")
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True)) as source, closing(sqlite3.connect(copy)) as target:
+        with closing(open_to_read(path)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
         earlier = Store(copy)
         try:

@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 from energyd import ticfields
 from energyd.errors import EnvironmentFault
 from energyd.ledger.accounts import Price, Standing, Value, costs, values_at
+from energyd.ledger.connection import connect, open_to_read
 from energyd.ledger.days import Days
 from energyd.ledger.scribe import DAY, RESTART, Mark
 
 APPLICATION_ID: Final = 0x656E6C67
-BUSY_S: Final = 2.0
 DOWNLOAD: Final = "download"
 FOREVER_S: Final = 1 << 62
 VERSIONS: Final = (
@@ -108,10 +108,11 @@ class Store:
     def __init__(self, path: Path, *, readonly: bool = False, versions: Sequence[str] = VERSIONS) -> None:
         self.path = path
         self._versions = versions
-        if not readonly:
+        if readonly:
+            self._db = open_to_read(path)
+        else:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
-        mode = "ro" if readonly else "rw"
-        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_S)
+            self._db = connect(path, "mode=rw")
         try:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
@@ -172,6 +173,7 @@ class Store:
         """A consistent copy at `path`, which must not exist, while the ledger is in use."""
         with closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, that can be read where nothing can be written
 
     # meters
 

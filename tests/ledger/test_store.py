@@ -221,6 +221,36 @@ def test_days_that_are_measured_are_counted(tmp_path):
     assert (store.measured_days(meter), store.measured_days(meter, midnight("1980-01-01"))) == (4, 0)
 
 
+@pytest.mark.parametrize("backed_up", [True, False])
+def test_a_ledger_is_read_where_nothing_can_be_written(tmp_path, backed_up):
+    """On a read-only disk SQLite cannot make the index of the log."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    store = Store(tmp_path / "ledger.db")
+    fill(store)
+    (tmp_path / "disk").mkdir()
+    path = tmp_path / "disk/ledger.db"
+    if backed_up:
+        store.backup(path)
+    store.close()
+    if not backed_up:
+        path.write_bytes((tmp_path / "ledger.db").read_bytes())
+    reading = (
+        "import sys; from pathlib import Path; from energyd.ledger.store import Store; "
+        "store = Store(Path(sys.argv[1]), readonly=True); print(len(list(store.marks(1)))); store.close()"
+    )
+    readonly = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$1" -c "$2" "$0/ledger.db"'
+    command = ["unshare", "--mount", "sh", "-c", readonly, str(tmp_path / "disk"), sys.executable, reading]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "5"
+
+
+def test_a_log_that_holds_something_is_not_passed_over(tmp_path):
+    (tmp_path / "ledger.db").mkdir()
+    (tmp_path / "ledger.db-wal").write_bytes(b"something")
+    with pytest.raises(sqlite3.OperationalError):
+        Store(tmp_path / "ledger.db", readonly=True)
+
+
 def test_a_downloaded_day_of_23_hours_is_a_day(tmp_path):
     store = Store(tmp_path / "ledger.db")
     begin_s, end_s = midnight("2026-03-28"), midnight("2026-03-31")
