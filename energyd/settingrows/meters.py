@@ -33,7 +33,8 @@ ROWS: Final = (
     Setting(
         "meters[].pdl",
         Text("14 digits", check.pdl, check.PDL_PATTERN, digits=True),
-        "Point de livraison, 14 digits. A meter in standard mode says it itself (PRM), one in historique mode does not.",
+        "Point de livraison, 14 digits. A meter in standard mode says it itself (PRM), one in historique mode does not. With the "
+        "house's for a production meter, production and consumption can be divided in the myelectricaldata families.",
         example='"09876543210123"',
     ),
     Setting(
