@@ -58,10 +58,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def use_of(zone: Zone) -> str:
-    """What becomes of the zone: summed into the host, shown beside it, or dropped and why."""
+    """What becomes of the zone: summed into the host, shown beside it, or dropped and why; what would become of it, unreadable."""
     if zone.dropped:
         return f"dropped: {zone.dropped}"
-    return "summed into the host" if zone.additive else "shown, not summed"
+    role = "summed into the host" if zone.additive else "shown, not summed"
+    return f"unreadable; otherwise {role}" if zone.read_errno else role
 
 
 def _readable(zone: Zone) -> str:

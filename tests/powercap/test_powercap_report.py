@@ -30,7 +30,7 @@ def test_the_table_says_what_becomes_of_each_zone(sysfs, capsys):
         "ZONE PACKAGE DIE SOURCE COUNTER RANGE MAX POWER READABLE USE",
         "package-0 0 0 rapl intel-rapl:0 262143 J 95 W yes summed into the host",
         "package-0/core 0 0 rapl intel-rapl:0:0 unknown - yes shown, not summed",
-        "psys - 0 rapl intel-rapl:1 262143 J - EBADMSG shown, not summed",
+        "psys - 0 rapl intel-rapl:1 262143 J - EBADMSG unreadable; otherwise shown, not summed",
         "package-0@intel-rapl-mmio:0 0 0 rapl intel-rapl-mmio:0 262143 J - yes dropped: twin of intel-rapl:0",
     ]
     assert "intel-rapl:1/energy_uj cannot be read (EBADMSG" in err
