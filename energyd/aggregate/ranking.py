@@ -100,8 +100,10 @@ class Ranking:
         self.energy_uj[ended] = self.cpu_ns[ended] = 0
         self._rank[ended] = 0.0
         self.shown[ended] = False
+        cleared = np.zeros(len(self._rank), bool)  # np.isin would load numpy.ma, which takes a megabyte
+        cleared[ended] = True
         for _, booked, energy_uj, cpu_ns in self._recent:
-            over = np.isin(booked, ended)
+            over = cleared[booked]
             energy_uj[over] = cpu_ns[over] = 0
 
     def ranks(self, slots: list[int]) -> list[float]:
