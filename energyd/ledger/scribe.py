@@ -1,8 +1,9 @@
 """What is written when: a meter's readings in, marks out. Pure: no clock, no file.
 
 A mark is all registers of a meter at one instant: at the begin of each local hour and day, at each change of tariff, when a
-register is heard for the first time, and on both sides of a gap that hid the begin of an hour. The mark of an hour holds the first
-reading from then on. Law: a mark says when its registers were read, and a reading that is older than the last one changes nothing.
+register is heard for the first time, and on both sides of a gap that hid the begin of an hour and of a register's fall. The mark of
+an hour holds the first reading from then on. Law: a mark says when its registers were read, and a reading that is older than the
+last one changes nothing.
 """
 
 from typing import Any, Final, NamedTuple
@@ -20,7 +21,7 @@ PART_S: Final = 10  # so long the begin of an hour waits for a reading with all 
 HOUR: Final = 1
 DAY: Final = 2
 TARIFF: Final = 4
-REGISTER: Final = 8  # a register was heard for the first time
+REGISTER: Final = 8  # a register was heard for the first time, or has fallen
 GAP_BEGIN: Final = 16
 GAP_END: Final = 32
 RESTART: Final = 64  # nothing is known of the energy before this mark: the first one, another mode or another contract
@@ -85,10 +86,11 @@ class Scribe:
         last_s = self._days.boundary_until(reading.read_s) if passed else 0
         met = passed and reading.read_s - last_s <= TOLERANCE_S
         hidden = passed and (not met or self._boundary_s < last_s)
-        marks = self.close() if hidden else []
+        fell = any(energy_wh < before.registers.get(register, 0) for register, energy_wh in reading.registers.items())
+        marks = self.close() if hidden or fell else []
         now = reading._replace(tariff=reading.tariff or before.tariff, registers={**before.registers, **reading.registers})
         self._latest = now
-        why = TARIFF * (now.tariff != before.tariff) | REGISTER * (len(now.registers) > len(before.registers))
+        why = TARIFF * (now.tariff != before.tariff) | REGISTER * (fell or len(now.registers) > len(before.registers))
         if passed:
             self._boundary_s = self._days.boundary_after(now.read_s)
         if met:

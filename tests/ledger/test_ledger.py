@@ -126,6 +126,17 @@ def test_a_register_that_starts_again_at_zero_goes_on_counting(world):
     assert world.stretches()["yesterday"] == (24_000, True)
 
 
+def test_what_a_register_had_counted_before_it_was_set_back_is_kept(world):
+    """The same meter, and a fall that is no start after the ninth digit: between two marks, too."""
+    world.frame(at("2026-06-09T12:00"), {"HCHP": 5_000})
+    world.frame(at("2026-06-09T12:20"), {"HCHP": 5_081})
+    world.frame(at("2026-06-09T12:21"), {"HCHP": 4_000})
+    world.frame(at("2026-06-09T12:40"), {"HCHP": 4_016})
+    assert world.stretches()["today"] == (81 + 16, False)
+    world.frame(at("2026-06-09T13:00"), {"HCHP": 4_030})
+    assert world.stretches()["today"] == (81 + 30, False)
+
+
 def test_nothing_is_dated_before_somebody_knows_the_time(world):
     world.frame(1000, {"HCHP": 5})
     assert world.view().meters[0].stretches == ()
