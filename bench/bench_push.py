@@ -81,10 +81,10 @@ def plain_protobuf(rows: Sequence[Row]) -> bytes:
 
 @contextmanager
 def spool_in(place: Path) -> Iterator[Spool]:
-    limits = Limits(1 << 30, 86400.0)
-    spool = Spool(place / "spool" / "bench", Path(tempfile.mkdtemp(dir="/dev/shm")) / "mark", limits, SYSTEM_CLOCK, lambda *_: None)
-    yield spool
-    spool.close()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        spool = Spool(place / "spool" / "bench", Path(memory, "mark"), Limits(1 << 30, 86400.0), SYSTEM_CLOCK, lambda *_: None)
+        yield spool
+        spool.close()
 
 
 def bench_append() -> None:

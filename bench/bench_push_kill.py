@@ -123,6 +123,7 @@ def main(seconds: float) -> None:
             for process in processes:
                 process.kill()
                 process.wait()
+            shutil.rmtree(Path("/dev/shm", Path(place).name), ignore_errors=True)
 
 
 if __name__ == "__main__":
