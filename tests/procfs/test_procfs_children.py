@@ -236,10 +236,11 @@ def test_no_time_is_told_twice_whoever_forks_and_ends(steps: Steps, tmp_path_fac
                 parent[child] = 1
                 show(child)
         if scanned:
-            before = dict(zip(reader.scanner.table.position, reader.scanner.table.values, strict=True))
+            table = reader.scanner.table
+            before = {pid: table.values[position] for pid, position in table.position.items()}
             told += sum(reader.scan().values())
-            counted_ended += sum(value for pid, value in before.items() if pid not in reader.scanner.table.position)
-            live = sum(reader.scanner.table.values)
+            counted_ended += sum(value for pid, value in before.items() if pid not in table.position)
+            live = sum(table.values)
             assert live + counted_ended + told <= whole * TICK
 
 
