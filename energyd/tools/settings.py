@@ -1,4 +1,4 @@
-"""Which configuration a tool goes by: what its caller asks for, else that of the energyd that runs here, else what is configured."""
+"""Which configuration a tool goes by: what its caller asks for, else that of the energyd that runs, else what is configured."""
 
 import argparse
 import os
