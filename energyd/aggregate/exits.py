@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from energyd.aggregate.attribute import split
 from energyd.aggregate.cgroups import Place
+from energyd.aggregate.interval import Interval
 from energyd.aggregate.members import Membership, place_of
 from energyd.units import NS_PER_S
 
@@ -46,6 +47,7 @@ class Exits:
         self._label_of: dict[int, dict[str, Any]] = {}  # by labels id
         self._heard_ns: dict[int, int] = {}  # labels id -> end of the last interval with a record of it
         self._used_ns: dict[int, int] = {}  # slot -> end of the last interval with an exit record
+        self._settled_ns: dict[int, int] = {}  # the same, of the intervals that are attributed
 
     def label(self, identifier: int, entry: dict[str, Any]) -> None:
         self._label_of[identifier] = entry
@@ -75,23 +77,36 @@ class Exits:
                 exited_ns[place] -= cpu_ns
         return named
 
-    def silent(self, end_ns: int) -> list[int]:
-        """Slots of commands that are forgotten here, because they have not been heard of for long and nothing waits for them."""
-        quiet = sorted((used_ns, slot) for slot, used_ns in self._used_ns.items() if used_ns < end_ns - COMMAND_LIFETIME_NS)
-        forgotten = self._membership.put_aside([slot for _, slot in quiet])
-        for slot in forgotten:
-            del self._used_ns[slot]
+    def forget_silent_labels(self, end_ns: int) -> None:
         for consumer, heard_ns in list(self._heard_ns.items()):
             if heard_ns < end_ns - LABEL_LIFETIME_NS:
                 del self._heard_ns[consumer], self._label_of[consumer]
-        return forgotten
+
+    def settle(self, interval: Interval) -> None:
+        """The interval has been attributed. At a keyframe, commands that have not been heard of for long go out of view.
+
+        Here and not in `name`, because a replay folds a minute at once: who is in view must not know what comes later.
+        """
+        for slot in self._used_ns.keys() & interval.slots.tolist():
+            self._settled_ns[slot] = interval.end_ns
+        if not interval.whole:
+            return
+        oldest_ns = interval.end_ns - COMMAND_LIFETIME_NS
+        quiet = sorted((used_ns, slot) for slot, used_ns in self._settled_ns.items() if used_ns < oldest_ns)
+        for slot in self._membership.put_aside([slot for _, slot in quiet]):
+            del self._settled_ns[slot]
+            again = self._used_ns[slot] > interval.end_ns  # intervals that wait refer to it
+            self._membership.forget(slot, still_used=again)
+            if not again:
+                del self._used_ns[slot]
 
     def state(self) -> dict[str, Any]:
-        return {"labels": self._label_of, "heard_ns": self._heard_ns, "used_ns": self._used_ns}
+        return {"labels": self._label_of, "heard_ns": self._heard_ns, "used_ns": self._used_ns, "settled_ns": self._settled_ns}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Within one boot only."""
         self._label_of, self._heard_ns, self._used_ns = state["labels"], state["heard_ns"], state["used_ns"]
+        self._settled_ns = state["settled_ns"] if "settled_ns" in state else dict(self._used_ns)  # an earlier version's
 
 
 def _shares(tasks: list[_Tasks], exited_ns: int) -> list[int]:

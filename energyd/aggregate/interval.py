@@ -25,6 +25,7 @@ class Interval(NamedTuple):
     exited_groups: Int64 = _EMPTY  # aligned with exited_cpu_ns
     packages: Int64 | None = None  # aligned with slots, NO_PACKAGE = unknown; None: the machine has one
     memory_bytes: Int64 | None = None  # aligned with slots, where memory is what DRAM is shared by
+    whole: bool = False  # its end is a keyframe
 
     @property
     def elapsed_ns(self) -> int:
@@ -40,6 +41,6 @@ class Interval(NamedTuple):
 
     @classmethod
     def restored(cls, state: list[Any]) -> "Interval":
-        begin_ns, end_ns, exited_ns, busy_ratio, gone, *columns = state
-        arrays = (None if column is None else np.array(column, np.int64) for column in columns)
-        return cls(begin_ns, end_ns, exited_ns, busy_ratio, tuple(gone), *arrays)  # type: ignore[arg-type]
+        begin_ns, end_ns, exited_ns, busy_ratio, gone = state[:5]
+        arrays = (None if column is None else np.array(column, np.int64) for column in state[5:12])
+        return cls(begin_ns, end_ns, exited_ns, busy_ratio, tuple(gone), *arrays, *state[12:])  # type: ignore[arg-type]

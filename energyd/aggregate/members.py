@@ -90,6 +90,15 @@ class Membership:
         """Of commands that are not heard of any more, the longest silent first: those to be forgotten."""
         return self._table.put_aside(slots)
 
+    def forget(self, slot: int, *, still_used: bool) -> None:
+        """What this command's series had counted is gone with it; its slot is free, or it begins anew there if `still_used`."""
+        if still_used:
+            self._table.clear([slot])
+            return
+        self.leave(slot)
+        self._table.end([slot])
+        self._table.release([slot])
+
     def _join(self, slot: int, member: Member) -> None:
         number = self.groups.number(member.group)
         self.groups.hold(number)

@@ -116,12 +116,16 @@ class ProcessTable:
         kept = set(waiting[-COMMANDS_KEPT:])
         return [slot for slot in slots if slot not in kept]
 
+    def clear(self, slots: list[int]) -> None:
+        """Their totals are booked as gone."""
+        self._ranking.clear(slots)
+        self.gpu.forget(slots)
+
     def release(self, slots: list[int]) -> None:
         """Nothing refers to these any more: their totals are booked as gone, their slots are free."""
         if not slots:
             return
-        self._ranking.clear(slots)
-        self.gpu.forget(slots)
+        self.clear(slots)
         for slot in slots:
             self._labels[slot] = {}
             self.last_cpu_ns[slot] = -1

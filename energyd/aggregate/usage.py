@@ -108,6 +108,7 @@ class UsageBook:
         """The interval has been attributed: what ended in it may be forgotten."""
         for number in interval.numbers:
             self._groups.drop(number)
+        self._exits.settle(interval)
         self._table.release(list(interval.gone))
 
     def _fold_batch(self, batch: Records) -> Interval | None:
@@ -115,7 +116,7 @@ class UsageBook:
         begin_ns = self._until_ns  # None in the first batch ever, which is the baseline
         self._until_ns = end_ns = max(int(end["mono_ns"]), begin_ns or 0)
         members, _, suspended_ns, _ = batch[-1:].view(np.uint64).reshape(8)[3:7].tolist()
-        whole = bool(int(end["status"]) & samples.KEYFRAME) and members == np.count_nonzero(kinds < samples.VOID)
+        whole = bool(int(end["status"]) & samples.KEYFRAME and members == np.count_nonzero(kinds < samples.VOID))
         self._introduce(batch)
         used = self._fold_processes(batch[kinds == samples.PROCESS], suspended_ns, begin_ns)
         if whole:
@@ -130,13 +131,13 @@ class UsageBook:
         unnamed[None] = exited_ns - sum(unnamed.values())
         interval = self._interval(used, batch[kinds == samples.EXITED], unnamed, end_ns)
         if whole:
-            self._forget_unused(batch, end_ns, used.gone)
+            self._forget_unused(batch, end_ns)
         self.before_the_end(end_ns)
         self._end(used.gone)
         for number in interval.numbers:
             self._groups.hold(number)
         busy_ratio = control_ns / capacity_ns if capacity_ns else 1.0
-        interval = interval._replace(busy_ratio=busy_ratio, gone=tuple(dict.fromkeys(used.gone)))
+        interval = interval._replace(busy_ratio=busy_ratio, gone=tuple(dict.fromkeys(used.gone)), whole=whole)
         if begin_ns is None:
             self.release(interval)
             return None
@@ -259,11 +260,11 @@ class UsageBook:
             self._table.end(gone)
             self._slot_of = {consumer: slot for consumer, slot in self._slot_of.items() if slot not in ended}
 
-    def _forget_unused(self, batch: Records, end_ns: int, gone: list[int]) -> None:
-        """At a keyframe: labels of the dead, which nothing will use any more, and commands that have not been heard of for long."""
+    def _forget_unused(self, batch: Records, end_ns: int) -> None:
+        """At a keyframe: labels of the dead, which nothing will use any more."""
         newest = int(batch["consumer"][batch["kind"] <= samples.CGROUP].max(initial=0))
         self._pending = {consumer: entry for consumer, entry in self._pending.items() if consumer > newest}
-        gone += self._exits.silent(end_ns)
+        self._exits.forget_silent_labels(end_ns)
 
     def _fold_host(self, records: Records) -> tuple[int, int]:
         """CPU time of all tasks in this interval, and what the machine's CPUs had to give."""

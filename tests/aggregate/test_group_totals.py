@@ -204,6 +204,37 @@ def test_a_command_that_is_not_heard_of_for_a_minute_goes_out_of_view_and_comes_
     assert_conserved(shot)
 
 
+def totals(processes):
+    """All that only grows, without the powers of the last second."""
+    visible = [(process.pid, process.comm, process.energy_uj, process.cpu_ns) for process in processes.visible]
+    return visible, processes.other_energy_uj, processes.gone_energy_uj, processes.hidden_energy_uj, processes.other_cpu_ns
+
+
+def test_when_a_silent_command_goes_out_of_view_does_not_depend_on_when_it_is_folded():
+    """The room that it leaves is taken by another from the same interval on; else `other` would be less after a replay.
+    And it does not depend on how often the daemon was started anew."""
+    world, prompt, late = quiet_world(records=True), new_engine(top=4), new_engine(top=4)
+    for second in range(100):
+        for comm in ("brief", "short", "quick", "steady", "often") if second < 10 else ("steady", "often"):
+            world.work_shortly("/system.slice/b.service", 40_000_000 if second < 10 else 4_000_000, comm)
+        world.advance(NS_PER_S // 10)
+        world.run(0.9)
+    labels, energy, usage = list(world.labels), world.energy.take(), world.usage.take()
+    world.feed(late, energy, usage)
+    world.labels = labels
+    shown = set()
+    for energy_piece, usage_piece in zip(cut_at_batches(energy, 100, 1), cut_at_batches(usage, 100, 1), strict=True):
+        world.feed(prompt, energy_piece, usage_piece)
+        state = saved(prompt)
+        prompt = new_engine(top=4)
+        prompt.restore(state, same_boot=True)
+        shown |= {process.comm for process in snapshot(prompt, world).processes.visible}
+    assert {"brief", "short", "quick"} & shown
+    assert {"steady", "often"} <= shown
+    assert snapshot(prompt, world).processes.hidden_energy_uj > 0
+    assert totals(snapshot(prompt, world).processes) == totals(snapshot(late, world).processes)
+
+
 def test_two_burners_in_two_control_groups_at_one_to_three():
     world = World(3, faults=False, zones=1, cgroups=True)
     world.processes = dict(list(world.processes.items())[:2])
