@@ -262,7 +262,7 @@ class Proof:
             truth, told = archive.truth(self._until_ms), self._told[name]
             wait_for(
                 lambda name=name, truth=truth: not compare(truth, stored[name](), self._until_ms).missing,
-                60,
+                120,  # Prometheus may take a replay row by row
                 f"{name} lacks samples",
             )
             found = compare(truth, stored[name](), self._until_ms)
