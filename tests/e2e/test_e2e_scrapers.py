@@ -56,7 +56,7 @@ class Watch:
         return int(status.partition("VmRSS:")[2].split()[0]) << 10
 
     def assert_undisturbed(self) -> None:
-        """All ticks were kept (a crowded machine may keep us from some, and they are told), nothing was lost, memory is the same."""
+        """All ticks were kept (some may be missed on a crowded machine, and are told), nothing was lost, memory is the same."""
         after, elapsed_s = self._counters(), time.monotonic() - self._begin_s
         gained = {name: value - self._before.get(name, 0) for name, value in after.items()}
         for name, rate_hz in (("sweeps_total rapl", RAPL_HZ), ("scans_total usage", USAGE_HZ)):
