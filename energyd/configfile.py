@@ -96,6 +96,12 @@ def write(config: Config) -> str:
     return str(path)
 
 
+def require_web_file(config: Config) -> None:
+    """ConfigError when the web configuration file is missing or wrong, which would end the aggregator."""
+    if config.metrics.enabled:
+        address.url(config)
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of `energyd check-config`."""
     result = argparse.ArgumentParser(prog="energyd check-config", description="Check the configuration and say what it amounts to.")

@@ -20,11 +20,15 @@ def resolve(config: Config, environ: Mapping[str, str], uid: int) -> tuple[Confi
 
     Makes the run directory. Raises EnvironmentFault when there is no place for it.
     """
-    run_dir = config.run_dir
-    if uid != 0 and run_dir == DEFAULTS.run_dir and not _writable(run_dir):
-        run_dir = _user_run_dir(environ) or run_dir
-    place, note = resolve_run_dir(run_dir)
+    place, note = resolve_run_dir(run_dir(config, environ, uid))
     return config._replace(run_dir=str(place), state_dir=state_dir(config, environ, uid)), note or ""
+
+
+def run_dir(config: Config, environ: Mapping[str, str], uid: int) -> str:
+    """Where the rings are to lie: as configured, or the user's own place where nothing is and /run may not be written."""
+    if uid == 0 or config.run_dir != DEFAULTS.run_dir or _writable(config.run_dir):
+        return config.run_dir
+    return _user_run_dir(environ) or config.run_dir
 
 
 def state_dir(config: Config, environ: Mapping[str, str], uid: int) -> str:
@@ -38,7 +42,8 @@ def state_dir(config: Config, environ: Mapping[str, str], uid: int) -> str:
 def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapping[str, str], uid: int) -> str:
     """The run directory that a running energyd uses: the configured one, the user's, or the fallback in /dev/shm.
 
-    A run_dir in `settings` is taken at its word. A configuration that has become wrong does not hide what runs with the old one.
+    A run_dir in `settings` is taken at its word. A configuration that has become wrong does not hide what runs with the old one;
+    but as it does not tell where that is, what was started with another file is not taken for it.
     Raises EnvironmentFault when no directory holds a config.json, ConfigError when that may be the configuration's fault.
     """
     wanted = dict(settings).get("run_dir")
@@ -50,11 +55,17 @@ def running(path: str | None, settings: Sequence[tuple[str, str]], environ: Mapp
     places = (wanted,) if wanted else (configured, _user_run_dir(environ), f"/dev/shm/energyd-{uid}")
     candidates = [place for place in places if place]
     for candidate in candidates:
-        if os.path.exists(rundir.config_file(candidate)):
+        if os.path.exists(rundir.config_file(candidate)) and (fault is None or wanted or _started_with(candidate, path)):
             return candidate
     if fault is not None:
         raise fault
     raise EnvironmentFault(f"energyd does not run: no config.json in {', '.join(candidates)}; start it, or ask as its user (sudo)")
+
+
+def _started_with(run_dir: str, path: str | None) -> bool:
+    """Whether what runs there may have the configuration `path`; units of systemd leave no word about it."""
+    saved = rundir.read_json(rundir.invocation_file(run_dir))
+    return path is None or saved is None or saved.get("config") == os.path.abspath(path)
 
 
 def _user_run_dir(environ: Mapping[str, str]) -> str | None:

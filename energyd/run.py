@@ -68,6 +68,7 @@ def decide(invocation: Invocation, environ: Mapping[str, str], uid: int) -> tupl
     loaded = configfile.load_with_warnings(invocation.config, invocation.environment, invocation.settings)
     for warning in loaded.warnings:
         print(f"energyd: warning: {warning}", file=sys.stderr)
+    configfile.require_web_file(loaded.config)
     config, note = places.resolve(loaded.config, environ, uid)
     keys = [key for key, _ in invocation.settings]
     return machine.set_up(config, machine.parse_simulate(invocation.simulate), keys), note
@@ -80,7 +81,7 @@ def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execv: C
     config = setup.config
     require_supervisor()
     make_directories(config)
-    lock = rundir.lock(config.run_dir)
+    lock = _lock(config.run_dir, note)
     try:
         if config.metrics.enabled:
             require_port(config.metrics.listen, config.metrics.port)
@@ -91,6 +92,14 @@ def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execv: C
         raise
     print(banner(setup, note), flush=True)
     execv(sys.executable, [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", rundir.supervisord_conf(config.run_dir)])
+
+
+def _lock(run_dir: str, note: str) -> int:
+    """As rundir.lock; who is told that a directory is taken must be told why it is not the one that was configured."""
+    try:
+        return rundir.lock(run_dir)
+    except EnvironmentFault as fault:
+        raise EnvironmentFault(f"{note}; {fault}" if note else str(fault)) from fault
 
 
 def require_supervisor() -> None:

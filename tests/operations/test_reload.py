@@ -75,6 +75,17 @@ def test_a_broken_configuration_leaves_the_running_one(running, run_dir, capsys)
     assert server.calls == []
 
 
+def test_a_web_configuration_that_is_not_there_leaves_the_running_one(running, run_dir, capsys):
+    """The aggregator would end with it, and the metrics with the aggregator."""
+    file, server = running
+    before = (run_dir / "config.json").read_text()
+    file.write_text(f"run_dir: {run_dir}\nmetrics: {{web_config_file: {file.parent}/web.yml}}\n")
+
+    assert main(["reload", "--config", str(file)]) == 100
+    assert "web.yml: No such file" in capsys.readouterr().err
+    assert ((run_dir / "config.json").read_text(), server.calls) == (before, [])
+
+
 def test_what_cannot_change_while_it_runs_is_refused(running, run_dir, tmp_path, capsys):
     file, _ = running
     file.write_text(file.read_text().replace("/state", "/elsewhere"))

@@ -165,7 +165,28 @@ def test_a_configuration_that_has_become_wrong_does_not_hide_what_runs(run_dir, 
     assert places.running(str(tmp_path / "energyd.yml"), settings, {}, 4711) == str(run_dir)
 
 
+def test_a_wrong_configuration_does_not_lead_to_what_runs_with_another(run_dir, tmp_path, monkeypatch):
+    """It does not tell where its own energyd is; a reload would restart a stranger's programs."""
+    (tmp_path / "energyd.yml").write_text("nonsense: 1\n")
+    environ = {"XDG_RUNTIME_DIR": str(run_dir)}
+    (run_dir / "energyd").mkdir()
+    (run_dir / "energyd/config.json").write_text("{}")
+    (run_dir / "energyd/invocation.json").write_text(json.dumps({"config": "/etc/another.yml"}))
+    monkeypatch.setattr(places, "DEFAULTS", Config(run_dir=str(tmp_path / "none")))
+    with pytest.raises(ConfigError, match="nonsense"):
+        places.running(str(tmp_path / "energyd.yml"), [], environ, 4711)
+
+    (run_dir / "energyd/invocation.json").write_text(json.dumps({"config": str(tmp_path / "energyd.yml")}))
+    assert places.running(str(tmp_path / "energyd.yml"), [], environ, 4711) == f"{run_dir}/energyd"
+
+
 # starting
+
+
+def test_a_web_configuration_that_is_not_there_starts_nothing_and_leaves_nothing(run_dir, tmp_path):
+    with pytest.raises(ConfigError, match=r"web\.yml: No such file"):
+        started(invocation(run_dir, tmp_path, ("metrics.web_config_file", f"{tmp_path}/web.yml")))
+    assert sorted(path.name for path in run_dir.iterdir()) == []
 
 
 def test_it_becomes_supervisord_with_the_files_written(run_dir, tmp_path, capsys):

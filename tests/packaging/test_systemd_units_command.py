@@ -191,3 +191,11 @@ def test_faults_carry_the_journals_priority_mark(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     assert systemd.main(["sync", "--run-dir", str(tmp_path)]) == 111
     assert capsys.readouterr().err.startswith("<3>energyd: ")
+
+
+def test_a_web_configuration_that_is_not_there_leaves_everything_as_it_was(run_dir, tmp_path):
+    file = tmp_path / "energyd.yml"
+    file.write_text(f"metrics: {{web_config_file: {tmp_path}/web.yml}}\n")
+    with pytest.raises(ConfigError, match=r"web\.yml: No such file"):
+        write(str(file), environment(run_dir, tmp_path), lambda: 1)
+    assert list(run_dir.iterdir()) == []
