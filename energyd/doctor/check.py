@@ -22,9 +22,9 @@ def ok(subject: str, reason: str) -> Check:
     return Check(subject, OK, reason)
 
 
-def warning(subject: str, reason: str, mend: str = "") -> Check:
+def warning(subject: str, reason: str, mend: str) -> Check:
     return Check(subject, WARNING, reason, mend)
 
 
-def failure(subject: str, reason: str, mend: str = "") -> Check:
+def failure(subject: str, reason: str, mend: str) -> Check:
     return Check(subject, FAILURE, reason, mend)

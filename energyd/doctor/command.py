@@ -20,10 +20,12 @@ def configured(arguments: argparse.Namespace) -> tuple[list[Check], Config | Non
     """What is wrong with the configuration, and the configuration if it can be used."""
     try:
         loaded = configfile.load_with_warnings(arguments.config, os.environ, arguments.set)
+        configfile.require_web_file(loaded.config)
     except ConfigError as error:
         return [failure("configuration", str(error), "correct that line, then `energyd check-config`")], None
     files = namedfiles.faults(loaded.config)
-    checks = [warning("configuration", text) for text in (*loaded.warnings, *files.unreadable)]
+    checks = [warning("configuration", text, "`energyd check-config` says so until it is changed") for text in loaded.warnings]
+    checks += [warning("configuration", text, "`sudo energyd doctor`") for text in files.unreadable]
     checks += [failure("configuration", *text.rsplit("; ", 1)) for text in files.missing]
     return checks or [ok("configuration", "every key and value is known")], loaded.config
 
@@ -37,6 +39,34 @@ def running(arguments: argparse.Namespace) -> Config | None:
         return None
 
 
+def closed(run_dir: str) -> Check | None:
+    """That another user's energyd is here, of which we may see nothing: what we ourselves may not do says nothing about it."""
+    if not os.path.isdir(run_dir) or os.access(run_dir, os.R_OK | os.X_OK):
+        return None
+    return warning(
+        "energyd", f"{run_dir} is closed to uid {os.getuid()}: what runs there was not looked at", "`sudo energyd doctor`"
+    )
+
+
+def ours(config: Config, live: Config | None) -> Iterator[Check]:
+    """What the energyd of this user needs, and how it is if it runs."""
+    if live is None:
+        uid = os.getuid()
+        run_dir, state_dir = places.run_dir(config, os.environ, uid), places.state_dir(config, os.environ, uid)
+        config = config._replace(run_dir=run_dir, state_dir=state_dir)
+    yield from machine.power(config)
+    yield from meters.meters(config)
+    yield from machine.directories(config)
+    if live is None:
+        yield machine.port(config, None)
+        yield warning("energyd", "does not run", "`sudo systemctl start energyd`, or `energyd run`")
+    else:
+        rows = list(daemon.readers(live))
+        yield machine.port(live, daemon.aggregator_pid(live))
+        yield from rows
+        yield from daemon.endpoint(live)
+
+
 def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     """Every check, as it is made."""
     yield machine.architecture()
@@ -46,20 +76,14 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     config = live or config
     if config is None:
         return
-    yield from machine.power(config)
-    yield machine.processes(config)
-    yield from meters.meters(config)
     yield machine.clock()
-    yield from machine.directories(config)
+    yield machine.processes(config)
     yield machine.address(config)
-    if live is None:
-        yield machine.port(config, None)
-        yield warning("energyd", "does not run, or not where we may see it", "`sudo systemctl start energyd`, or `energyd run`")
+    hidden = closed(config.run_dir) if live is None else None
+    if hidden is None:
+        yield from ours(config, live)
     else:
-        rows = list(daemon.readers(live))
-        yield machine.port(live, daemon.aggregator_pid(live))
-        yield from rows
-        yield from daemon.endpoint(live)
+        yield hidden
     if arguments.prometheus:
         yield from receivers.prometheus(arguments.prometheus.rstrip("/"), config)
         yield from receivers.newest(arguments.prometheus.rstrip("/"), "prometheus")

@@ -17,7 +17,8 @@ from energyd.doctor.check import FAILURE, Check, failure, ok, warning
 from energyd.doctor.pushes import pushes
 
 TIMEOUT_S: Final = 5.0
-COMPATIBILITY: Final = ("linky_", "myelectricaldata_", "scaph_")
+LOG: Final = "its log says why: `journalctl -u 'energyd*' -n 50`, or what `energyd run` prints"
+COMPATIBILITY: Final = ("linky_", "myelectricaldata_", "scaph_", "node_", "container_")
 """Families with inherited names, which promtool cannot like."""
 
 
@@ -33,12 +34,12 @@ def readers(config: Config) -> Iterator[Check]:
         subject = f"process {row.name}"
         reason, _, mend = row.advice.partition("; ")
         if row.advice:
-            yield failure(subject, reason, mend)
+            yield failure(subject, reason, mend or LOG)
         elif row.overruns:
             yield warning(subject, f"{row.overruns} samples were overwritten before they were read", "give the aggregator more CPU")
         elif row.last_error:
             reason, _, mend = row.last_error.partition("; ")
-            yield warning(subject, f"runs; wrong for {row.error_age_s:.0f} s: {reason}", mend)
+            yield warning(subject, f"runs; wrong for {row.error_age_s:.0f} s: {reason}", mend or LOG)
         else:
             yield ok(subject, "runs" + ("" if row.heartbeat_age_s is None else f", heartbeat {row.heartbeat_age_s:.1f} s ago"))
 
@@ -91,4 +92,5 @@ def exposition(url: str, body: str) -> Iterator[Check]:
     native = "\n".join(line for line in lines if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(COMPATIBILITY))
     lint = subprocess.run([promtool, "check", "metrics"], input=native + "\n", capture_output=True, text=True, check=False)
     complaints = (lint.stdout + lint.stderr).strip().splitlines()
-    yield warning("promtool", complaints[0]) if complaints else ok("promtool", "nothing to complain about")
+    report = "this is a fault of energyd, which does no harm: please report it"
+    yield warning("promtool", complaints[0], report) if complaints else ok("promtool", "nothing to complain about")

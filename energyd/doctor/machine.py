@@ -26,7 +26,8 @@ def architecture() -> Check:
     try:
         require_supported_machine()
     except EnvironmentFault as fault:
-        return failure("machine", str(fault))
+        reason, _, mend = str(fault).partition("; ")
+        return failure("machine", reason, mend)
     return ok("machine", "64 bits, little-endian")
 
 
@@ -87,16 +88,27 @@ def _room(subject: str, path: str, least_bytes: int, key: str) -> Check:
     existing = Path(path)
     while not existing.exists():
         existing = existing.parent
-    if not os.access(existing, os.W_OK | os.X_OK) or os.statvfs(existing).f_flag & os.ST_RDONLY:
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+        place = _mount_point(existing)
         return failure(
             subject,
-            f"{existing} may not be written by uid {os.getuid()}",
-            f"`sudo install -d -o {os.getuid()} {path}`, or set {key}",
+            f"{existing} is on a file system that is mounted read-only",
+            f"`sudo mount -o remount,rw {place}`, or set {key} to another disk",
         )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        uid, owner = os.getuid(), existing.stat().st_uid
+        make = f"`sudo install -d -m 0750 -o {uid} {path}`, or set {key}"
+        # what is there is another's, who may be using it: it is not taken away
+        leave = f"set {key} to a directory of your own, or call as its owner: `sudo -u '#{owner}' energyd doctor`"
+        return failure(subject, f"{existing} may not be written by uid {uid}", leave if existing == Path(path) else make)
     free = shutil.disk_usage(existing).free
     if free < least_bytes:
         return failure(subject, f"{existing} has {free >> 20} MiB left", f"free some space there, or set {key} to another disk")
     return ok(subject, f"{path}: {free >> 20} MiB free")
+
+
+def _mount_point(path: Path) -> Path:
+    return path if os.path.ismount(path) or path == path.parent else _mount_point(path.parent)
 
 
 def port(config: Config, ours: int | None) -> Check:
@@ -112,7 +124,8 @@ def port(config: Config, ours: int | None) -> Check:
     if pid and pid == ours:
         return ok(subject, f"our aggregator listens, process {pid}")
     who = f"process {pid} ({command})" if pid else "a process that only root may name"
-    return failure(subject, f"held by {who}", f"stop it, or set metrics.port (`sudo ss -ltnp 'sport = :{number}'` names it)")
+    stop = f"`sudo kill {pid}`" if pid else f"stop it (`sudo ss -ltnp 'sport = :{number}'` names it)"
+    return failure(subject, f"held by {who}", f"{stop}, or set metrics.port")
 
 
 def holder_of(number: int, procfs_root: str) -> tuple[int, str] | None:

@@ -2,6 +2,7 @@
 
 import grp
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +55,11 @@ def _device(subject: str, device: str) -> Check | None:
         return failure(subject, f"{device} is not a serial device", "name a tty, or write file:PATH for a capture")
     if os.access(device, os.R_OK | os.W_OK):
         return None
-    group = _group_name(mode.st_gid)
-    return failure(
-        subject, f"{device} belongs to group {group} and may not be opened by uid {os.getuid()}", f"`sudo adduser energyd {group}`"
-    )
+    group, user = _group_name(mode.st_gid), _user_name(os.getuid())
+    reason = f"{device} belongs to group {group} and may not be opened by {user}"
+    if mode.st_gid in os.getgroups() or mode.st_gid == 0:
+        return failure(subject, reason, f"`sudo chgrp dialout {device} && sudo chmod g+rw {device}`; for ever by a rule of udev(7)")
+    return failure(subject, reason, f"`sudo adduser {user} {group}`, then start energyd in a new login")
 
 
 def _group_name(gid: int) -> str:
@@ -65,6 +67,13 @@ def _group_name(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _reader_of(device: str, procfs_root: str) -> tuple[int, bytes] | None:

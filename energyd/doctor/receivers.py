@@ -83,9 +83,9 @@ def grafana(url: str) -> Iterator[Check]:
     """Does it run, has it a data source that can hold our series, and a dashboard that speaks of energy."""
     try:
         health = ask(f"{url}/api/health")
-        yield (ok if health.get("database") == "ok" else failure)(
-            "grafana", f"version {health.get('version', '?')}, database {health.get('database')}"
-        )
+        said = f"version {health.get('version', '?')}, database {health.get('database')}"
+        healthy = health.get("database") == "ok"
+        yield ok("grafana", said) if healthy else failure("grafana", said, "`journalctl -u grafana-server -n 50` says why")
         sources = [source["name"] for source in ask(f"{url}/api/datasources") if source.get("type") == "prometheus"]
         boards = [board["title"] for board in ask(f"{url}/api/search?type=dash-db&query=energyd")]
     except (OSError, ValueError, KeyError) as error:

@@ -26,10 +26,14 @@ _ESTIMATE = "or let it be estimated: `energy.sources: [auto, model]` with `energ
 
 
 class Account(NamedTuple):
-    """Who reads: a user of the machine ('root' for uid 0 of any user namespace), and whether the package's group is there."""
+    """Who reads: a user of the machine ('root' for uid 0 of any user namespace), and whether the package's group is there.
+
+    `member`: whether that user is in it.
+    """
 
     user: str
     has_group: bool
+    member: bool = True
 
 
 def _own_account() -> Account:
@@ -39,7 +43,8 @@ def _own_account() -> Account:
     except KeyError:  # a container's nameless user
         user = str(uid)
     try:
-        return Account(user, bool(grp.getgrnam(GROUP)))
+        gid = grp.getgrnam(GROUP).gr_gid
+        return Account(user, has_group=True, member=gid in (os.getegid(), *os.getgroups()))
     except KeyError:
         return Account(user, has_group=False)
 
@@ -150,14 +155,16 @@ def _mend_command(zones: list[Zone], root: str, account: Account) -> str:
         files = [f"{root}/*/energy_uj"]
     if any(zone.rangeless for zone in zones):
         files += [file.replace("/energy_uj", "/max_energy_range_uj") for file in files]
-    paths = " ".join(files)
+    paths, login = " ".join(files), ""
     if account.has_group:
         give, to = f"sudo chgrp {GROUP} {paths} && sudo chmod g+r {paths}", f"0440 root {GROUP}"
+        if not account.member and account.user != "root":
+            give, login = f"{give} && sudo adduser {account.user} {GROUP}", " and a new login"
     elif account.user != "root":
         give, to = f"sudo chown {account.user} {paths}", f"0400 {account.user} root"
     else:
         return "root of this container is not root of the machine; start it without user namespace, or run energyd outside of it"
     return (
-        f"until the next boot: `{give}`; for ever: in /etc/tmpfiles.d/energyd.conf `z {files[0]} {to}`; "
+        f"until the next boot: `{give}`{login}; for ever: in /etc/tmpfiles.d/energyd.conf `z {files[0]} {to}`; "
         "or run energyd as root, or give the reader CAP_DAC_READ_SEARCH"
     )

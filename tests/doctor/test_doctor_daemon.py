@@ -1,9 +1,11 @@
 """The running daemon and its receivers, whole and broken."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -105,13 +107,16 @@ def row(**more):
     [
         ({}, "ok"),
         ({"advice": "its process 1 is gone; start it again"}, "failure"),
+        ({"advice": "http://127.0.0.1:9836/metrics does not answer: timed out"}, "failure"),
         ({"overruns": 5}, "warning"),
         ({"last_error": "package-0 may not be read; chgrp", "error_age_s": 8.0}, "warning"),
     ],
 )
 def test_a_process_is_judged_by_its_ring(monkeypatch, changed, verdict):
     monkeypatch.setattr(status, "collect", lambda _config: [row(**changed)])
-    assert only(daemon.readers(Config())).verdict == verdict
+    check = only(daemon.readers(Config()))
+    assert check.verdict == verdict
+    assert bool(check.mend) == (verdict != "ok")
 
 
 def test_prometheus_that_scrapes_us_or_fails_or_does_not_know_us(server):
@@ -139,6 +144,9 @@ def test_grafana_needs_a_data_source_and_would_like_a_dashboard(server):
     answers["/api/datasources"] = (200, [])
     answers["/api/search"] = (200, [])
     assert [check.verdict for check in receivers.grafana(url)] == ["ok", "failure", "warning"]
+    answers["/api/health"] = (200, {"database": "failing", "version": "10"})
+    assert [check.verdict for check in receivers.grafana(url)] == ["failure", "failure", "warning"]
+    answers["/api/health"] = (200, {"database": "ok", "version": "10"})
     answers["/api/datasources"] = (200, [{"name": "vm", "type": "prometheus"}])
     answers["/api/search"] = (200, [{"title": "energyd"}])
     assert {check.verdict for check in receivers.grafana(url)} == {"ok"}
@@ -163,6 +171,34 @@ def test_a_wrong_configuration_is_the_first_thing_that_is_said(tmp_path):
     assert done.returncode == 2
     assert "FAILURE  configuration: " in done.stdout
     assert "metrics.port" in done.stdout
+
+
+def test_a_web_configuration_that_is_not_there_is_a_wrong_configuration(tmp_path):
+    done = call("--set", f"metrics.web_config_file={tmp_path}/web.yml", "--set", f"run_dir={tmp_path}")
+    assert f"FAILURE  configuration: {tmp_path}/web.yml: No such file" in done.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_of_an_energyd_that_is_closed_to_the_user_nothing_is_called_broken():
+    """The packaged daemon's directories belong to its own user; whoever else asks may do nothing there, and need not."""
+    code = (
+        "from energyd.doctor.command import closed; import os, sys\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(closed(sys.argv[1]))"
+    )
+    with tempfile.TemporaryDirectory() as run_dir:  # of mode 0700
+        told = subprocess.run([sys.executable, "-c", code, run_dir], capture_output=True, text=True, check=True).stdout
+        assert command.closed(run_dir) is None
+    assert "verdict='warning'" in told
+    assert "closed to uid 65534" in told
+    assert "`sudo energyd doctor`" in told
+
+
+def test_what_is_closed_leaves_the_rest_to_be_looked_at(tmp_path, monkeypatch, capsys):
+    there = command.warning("energyd", "is closed", "`sudo energyd doctor`")
+    monkeypatch.setattr(command, "closed", lambda _run_dir: there)
+    assert command.main(["--json", "--config", os.devnull, "--set", f"run_dir={tmp_path}"]) == 1
+    subjects = [json.loads(line)["subject"] for line in capsys.readouterr().out.splitlines()]
+    assert subjects == ["machine", "configuration", "clock", "processes", "address", "energyd"]
 
 
 def test_the_order_of_severity_is_that_of_the_exit_status():

@@ -1,5 +1,6 @@
 """Each check of the machine, with that thing whole and with that thing broken."""
 
+import grp
 import os
 import socket
 import struct
@@ -34,7 +35,7 @@ def test_a_64_bit_machine_is_supported_and_a_32_bit_one_is_refused_with_the_reas
     monkeypatch.setattr(struct, "calcsize", lambda _format: 4)
     monkeypatch.setattr(sys, "maxsize", 2**31 - 1)
     broken = machine.architecture()
-    assert broken.verdict == "failure"
+    assert (broken.verdict, broken.mend) == ("failure", "install energyd on such a system")
     assert "64" in broken.reason
 
 
@@ -127,7 +128,7 @@ def test_a_free_port_is_free_and_a_held_one_names_its_holder():
         assert machine.port(on_port(number), None).verdict == "ok"
         listener.listen()
         held, ours = machine.port(on_port(number), None), machine.port(on_port(number), os.getpid())
-    assert held.verdict == "failure"
+    assert (held.verdict, f"`sudo kill {os.getpid()}`" in held.mend) == ("failure", True)
     assert f"process {os.getpid()}" in held.reason
     assert ours.verdict == "ok"
 
@@ -161,8 +162,18 @@ def test_a_plain_file_is_no_serial_device(tmp_path):
 
 def test_a_device_of_another_group_names_the_group(monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(meters, "_user_name", lambda _uid: "alice")
+    group = grp.getgrgid(os.stat("/dev/ptmx").st_gid).gr_name
+    monkeypatch.setattr(os, "getgroups", list)
     [check] = meters.meters(meter("/dev/ptmx"))
-    assert (check.verdict, "adduser energyd" in check.mend) == ("failure", True)
+    assert (check.verdict, f"sudo adduser alice {group}" in check.mend) == ("failure", group != "root")
+
+
+def test_a_device_that_its_group_may_not_open_is_given_to_dialout(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "getgroups", lambda: [os.stat("/dev/ptmx").st_gid])
+    [check] = meters.meters(meter("/dev/ptmx"))
+    assert "sudo chgrp dialout /dev/ptmx && sudo chmod g+rw /dev/ptmx" in check.mend
 
 
 @pytest.fixture
@@ -227,3 +238,23 @@ def test_a_meter_that_speaks_is_understood(tmp_path):
 def test_energy_sources_are_those_of_the_configuration(tmp_path):
     config = tree(tmp_path)._replace(energy=Energy(sources=("battery",)))
     assert [check.verdict for check in machine.power(config)] == ["failure"]
+
+
+def test_a_read_only_disk_is_named_with_the_place_to_mount_anew(tmp_path, monkeypatch):
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr(os, "statvfs", lambda _: ReadOnly)
+    monkeypatch.setattr(os.path, "ismount", lambda path: str(path) == str(tmp_path.parent))
+    [state, *_] = machine.directories(directories(tmp_path))
+    assert (state.verdict, "read-only" in state.reason) == ("failure", True)
+    assert f"`sudo mount -o remount,rw {tmp_path.parent}`" in state.mend
+
+
+def test_nobody_is_told_to_take_another_users_directory_away(tmp_path, monkeypatch):
+    """The daemon may be using it: to give it to who asks would stop the daemon."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    [state, *_] = machine.directories(directories(tmp_path))
+    assert (state.verdict, "install" in state.mend, "chown" in state.mend) == ("failure", False, False)
+    assert f"sudo -u '#{os.getuid()}' energyd doctor" in state.mend

@@ -141,6 +141,16 @@ def test_without_the_package_the_counters_are_given_to_the_user_alone(tree):
     assert "energyd " + root not in sentence, "there is no group of that name"
 
 
+def test_who_is_not_in_the_group_of_the_package_is_put_into_it(tree):
+    root = str(tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 1}}))
+    zones = discover(root, "", refusing(errno.EACCES, "energy_uj"))
+
+    (sentence,) = explain(zones, root, "/proc", account=PACKAGED._replace(member=False))
+
+    assert f"sudo chgrp energyd {root}/*/energy_uj && sudo chmod g+r {root}/*/energy_uj && sudo adduser alice energyd`" in sentence
+    assert "a new login" in sentence
+
+
 def test_who_is_root_only_in_a_container_is_told_so(tree):
     root = str(tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 1}}))
     zones = discover(root, "", refusing(errno.EACCES, "energy_uj"))
