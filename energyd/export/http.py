@@ -151,10 +151,10 @@ def _observe(metrics: HttpMetrics) -> "Middleware":
             raise
         except ConnectionError:  # the client has gone while it was answered: what is returned will not be written
             response = web.Response(status=GONE)
-        except TimeoutError:
+        except TimeoutError:  # it reads too slowly; aiohttp would call it an error of ours
             if request.transport is not None:
                 request.transport.abort()
-            raise
+            response = web.Response(status=GONE)
         finally:
             metrics.end(name, request.method, status, begin_ns, request.content_length or 0, answered_bytes)
         return response

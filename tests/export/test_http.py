@@ -235,7 +235,9 @@ def test_the_age_of_what_a_scrape_shows_is_counted(snapshot: Snapshot, clock: An
     serve(shown, scenario, clock)
 
 
-def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(http, "ANSWER_TIMEOUT_S", 0.2)
 
     async def scenario(site: Site) -> None:
@@ -253,6 +255,7 @@ def test_a_client_that_does_not_read_delays_nobody_and_is_cut_off(snapshot: Snap
         sock.close()
 
     serve(_large(snapshot), scenario)
+    assert caplog.text == ""
 
 
 def test_a_client_that_goes_while_it_is_answered_is_counted_and_no_fault_of_ours(
