@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 from energyd.config import Config
 from energyd.ledger.accounts import live_counts
 from energyd.ledger.days import Days, days_between, month_begin, next_month
+from energyd.ledger.names import Names
 from energyd.ledger.periods import consumed_wh, injected_wh, is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.reckon import DayAccount, Period, Reckoner, by_tariff, period_lookup, produced_wh, self_consumed, total
+from energyd.ledger.reckon import DayAccount, Period, Reckoner, by_tariff, produced_wh, self_consumed, total
 from energyd.ledger.scribe import Reading
 from energyd.ledger.store import MeterRow, Peak, Store
 from energyd.ledger.sums import CURVE, INDEXES, MEASURED, NOTHING, Ledgered, Live
@@ -117,7 +118,8 @@ class History:
         for row in self._rows[name]:
             learned |= self._store.periods(row.id)
             contract = row.contract or contract
-        return period_lookup(contract, learned)
+        names = Names(self._store, self._rows[name], self._days)
+        return lambda register, day: names.period(register, day, contract, learned)
 
     def _produces(self, name: str) -> bool:
         meter = self._meters.get(name)
@@ -136,7 +138,7 @@ class History:
             period=period,
             consumed_wh=consumed_wh(whole.registers) if any(map(is_drawn, whole.registers)) and not produces else None,
             registers=whole.registers,
-            tariffs={} if produces else by_tariff(whole.registers, self._period(name)),
+            tariffs={} if produces else by_tariff(accounts, self._period(name)),
             injected_wh=None if produces else injected_wh(whole.registers),
             produced_wh=produced_wh(whole.registers) if produces else None,
             self_consumed_wh=self_consumed(accounts, houses) if produces else None,

@@ -57,7 +57,7 @@ def _download(store: Store, path: Path, content: bytes, config: Config, name: st
     meter = _meter_of(store, download, config.meters, name, path)
     with store.transaction():
         row = store.meter(f"prm:{download.prm or meter}", meter, DOWNLOAD)
-        store.describe(row, download.prm, "")
+        store.describe(row, download.prm, "", 0)
         known = {mark.at_s: mark for mark in store.marks(row)}
         marks = [known.get(at_s) or _mark(at_s, registers, config) for at_s, registers in download.readings]
         added = [mark for mark in marks if mark.at_s not in known]
@@ -143,17 +143,19 @@ def _row(store: Store, earlier: Store, row: MeterRow) -> Imported:
     meter = store.meter(row.address, names.get(row.address, row.name), row.source)
     before = store.counts(meter)
     if row.address not in names:
-        store.describe(meter, row.pdl, row.contract)
+        store.describe(meter, row.pdl, row.contract, 0)
     known = {mark.at_s: mark for mark in store.marks(meter)}
     added = [mark for mark in earlier.marks(row.id) if mark.at_s not in known]
     if added:
         store.rewrite(meter, _connected([*known.values(), *added], keep_falls=True))
     if not known:  # a backup that is put back: what was charged goes on, too
         store.put_charged(meter, earlier.charged(row.id))
+    for former in earlier.former(row.id):
+        store.put_former(meter, *former)
     known_periods = store.periods(meter)
     for register, period in earlier.periods(row.id).items():
         if register not in known_periods:
-            store.learn(meter, register, period)
+            store.learn(meter, register, period, 0)
     store.put_intervals(meter, earlier.all_intervals(row.id))
     for peak in earlier.peaks(row.id, "", "9999"):
         ours = [mine for mine in store.peaks(meter, peak.day, peak.day) if mine.direction == peak.direction]

@@ -16,6 +16,7 @@ from energyd.ledger.days import Days
 from energyd.ledger.peaks import Peaks
 from energyd.ledger.periods import active_register, contract_of, is_injected, period_of, period_of_words
 from energyd.ledger.scribe import Mark, Reading, Scribe
+from energyd.ledger.store import CONTRACT
 from energyd.units import NS_PER_S
 
 WAITING_MARKS: Final = 20_000  # two years of hours: a disk that stays full for longer costs the oldest
@@ -32,7 +33,7 @@ class Keeper:
         self.address = ""
         self.contract = ""
         self.learned: dict[str, str] = {}  # register -> period, as the meter has named it
-        self.told: set[str] = set()  # what of it is not in the ledger yet
+        self.told: dict[str, int] = {}  # since when, of what the ledger does not hold yet; CONTRACT stands for the contract
         self.active = ""  # the register that counts now
         self.subscribed_va: int | None = None
         self.last_frame_ns: int | None = None  # civil time of the last whole frame
@@ -77,7 +78,7 @@ class Keeper:
             self.last_frame_ns = self._machine_ns(frame.end_ns) + self._correction_s * NS_PER_S
         if address != self.address:
             self._change(address)
-        self._describe(frame)
+        self._describe(frame, at_s)
         behind = self._scribe.behind
         marks = self._earlier(frame) + self._scribe.heard(Reading(at_s, frame.mode, self.active, frame.registers))
         self.behind += self._scribe.behind - behind
@@ -118,9 +119,11 @@ class Keeper:
         if self.address and (mark := self.last(self.address)) is not None:
             self._scribe.resume(mark)
 
-    def _describe(self, frame: Frame) -> None:
+    def _describe(self, frame: Frame, at_s: int) -> None:
         numbers = {label: value for label, (value, _) in frame.quantities.items()}
-        self.contract = contract_of(frame.texts) or self.contract
+        contract = contract_of(frame.texts) or self.contract
+        if contract != self.contract:
+            self.contract, self.told[CONTRACT] = contract, at_s
         self.pdl = self.meter.pdl or frame.texts.get("PRM", "").strip() or self.pdl
         self.active = active_register(frame.texts, numbers) or self.active
         if "PREF" in numbers:
@@ -132,7 +135,7 @@ class Keeper:
             period = period_of_words(frame.texts["LTARF"])
             if period and self.learned.get(self.active) != period:
                 self.learned[self.active] = period
-                self.told.add(self.active)
+                self.told[self.active] = at_s
 
     def state(self) -> dict[str, Any]:
         return {

@@ -22,7 +22,7 @@ from energyd.ledger.keeper import Keeper
 from energyd.ledger.prices import PriceBook
 from energyd.ledger.reckon import DayAccount, self_consumed
 from energyd.ledger.scribe import Mark
-from energyd.ledger.store import Store, open_or_set_aside
+from energyd.ledger.store import CONTRACT, Store, open_or_set_aside
 from energyd.ledger.views import MeterView
 from energyd.service.clock import Clock, ScaledClock
 from energyd.units import NS_PER_S
@@ -127,9 +127,9 @@ class Ledger:
             for address, mark in keeper.waiting:
                 store.append(store.meter(address, name, source), mark, price, self._days)
             meter = store.meter(keeper.address, name, source)
-            store.describe(meter, keeper.pdl, keeper.contract)
-            for register in keeper.told:
-                store.learn(meter, register, keeper.learned[register])
+            store.describe(meter, keeper.pdl, keeper.contract, keeper.told.get(CONTRACT, keeper.waiting[-1][1].read_s))
+            for register in keeper.told.keys() - {CONTRACT}:
+                store.learn(meter, register, keeper.learned[register], keeper.told[register])
             for peak in keeper.peaks.changed():
                 store.put_peak(meter, peak)
         today = self._days.day_of(keeper.waiting[-1][1].read_s).isoformat()

@@ -9,12 +9,12 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from energyd.ledger.days import Days, month_begin, next_month
-from energyd.ledger.periods import consumed_wh, injected_wh, is_injected, is_supplied, period_of
+from energyd.ledger.periods import consumed_wh, injected_wh, is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
 from energyd.ledger.sums import NOTHING, Ledgered, Sum
 
-Period = Callable[[str], str]
-"""The tariff period of a register."""
+Period = Callable[[str, date], str]
+"""The tariff period that a register counts on a day."""
 
 
 class DayAccount(NamedTuple):
@@ -68,7 +68,7 @@ class Reckoner:
         known = self._ledgered.sum(begin_s, until_s)
         costs, revenue, unpriced = {}, 0, 0
         for register, energy_wh in known.registers.items():
-            price = self._prices.price(self._meter, day, register, self._period(register))
+            price = self._prices.price(self._meter, day, register, self._period(register, day))
             if is_injected(register):
                 revenue += energy_wh * (price or 0)
             elif is_supplied(register):
@@ -122,12 +122,14 @@ def joined(whole: Total, account: DayAccount) -> Total:
     )
 
 
-def by_tariff(registers: dict[str, int], period: Period) -> dict[str, int]:
+def by_tariff(accounts: Iterable[DayAccount], period: Period) -> dict[str, int]:
     """Energy drawn by tariff period; '' is what no period is known for."""
     result: dict[str, int] = {}
-    for register, energy_wh in registers.items():
-        if is_supplied(register):
-            result[period(register)] = result.get(period(register), 0) + energy_wh
+    for account in accounts:
+        for register, energy_wh in account.sum.registers.items():
+            if is_supplied(register):
+                tariff = period(register, account.day)
+                result[tariff] = result.get(tariff, 0) + energy_wh
     return result
 
 
@@ -150,7 +152,3 @@ def self_consumed(produced: Iterable[DayAccount], drawn: Iterable[DayAccount]) -
     for account in drawn:
         given[account.day] = given.get(account.day, 0) + (injected_wh(account.sum.registers) or 0)
     return sum(max(0, energy_wh - given.get(day, 0)) for day, energy_wh in made.items()) if made else None
-
-
-def period_lookup(contract: str, learned: dict[str, str]) -> Period:
-    return lambda register: period_of(register, contract, learned)

@@ -17,42 +17,13 @@ from energyd.errors import EnvironmentFault
 from energyd.ledger.accounts import Price, Standing, Value, costs, values_at
 from energyd.ledger.connection import connect, open_to_read
 from energyd.ledger.days import Days
+from energyd.ledger.schema import APPLICATION_ID, VERSIONS
 from energyd.ledger.scribe import DAY, RESTART, Mark
 
-APPLICATION_ID: Final = 0x656E6C67
 DOWNLOAD: Final = "download"
+CONTRACT: Final = ""
+FORMER_VERSION: Final = 2
 FOREVER_S: Final = 1 << 62
-VERSIONS: Final = (
-    """
-    CREATE TABLE meter (
-        id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, name TEXT NOT NULL, source TEXT NOT NULL,
-        pdl TEXT NOT NULL, contract TEXT NOT NULL
-    );
-    CREATE TABLE mark (
-        meter INTEGER NOT NULL REFERENCES meter, at_s INTEGER NOT NULL, read_s INTEGER NOT NULL, why INTEGER NOT NULL,
-        mode TEXT NOT NULL, tariff TEXT NOT NULL, PRIMARY KEY (meter, at_s)
-    ) WITHOUT ROWID;
-    CREATE TABLE value (
-        meter INTEGER NOT NULL REFERENCES meter, register TEXT NOT NULL, at_s INTEGER NOT NULL,
-        energy_wh INTEGER NOT NULL, counted_wh INTEGER NOT NULL, PRIMARY KEY (meter, register, at_s)
-    ) WITHOUT ROWID;
-    CREATE TABLE cost (
-        meter INTEGER NOT NULL REFERENCES meter, register TEXT NOT NULL, cost_neur INTEGER NOT NULL, PRIMARY KEY (meter, register)
-    ) WITHOUT ROWID;
-    CREATE TABLE register (
-        meter INTEGER NOT NULL REFERENCES meter, register TEXT NOT NULL, period TEXT NOT NULL, PRIMARY KEY (meter, register)
-    ) WITHOUT ROWID;
-    CREATE TABLE peak (
-        meter INTEGER NOT NULL REFERENCES meter, day TEXT NOT NULL, direction TEXT NOT NULL, power_va INTEGER NOT NULL,
-        at_s INTEGER NOT NULL, said INTEGER NOT NULL, PRIMARY KEY (meter, day, direction)
-    ) WITHOUT ROWID;
-    CREATE TABLE interval (
-        meter INTEGER NOT NULL REFERENCES meter, direction TEXT NOT NULL, begin_s INTEGER NOT NULL, end_s INTEGER NOT NULL,
-        energy_j INTEGER NOT NULL, PRIMARY KEY (meter, direction, begin_s)
-    ) WITHOUT ROWID;
-    """,
-)
-"""What brings a file from each schema version to the next; a file says its own in PRAGMA user_version."""
 
 
 class MeterRow(NamedTuple):
@@ -76,6 +47,14 @@ class MarkRow(NamedTuple):
     why: int
     mode: str
     tariff: str
+
+
+class Former(NamedTuple):
+    """The period that a register counted until `until_s`, or, for the register CONTRACT, the contract."""
+
+    register: str
+    until_s: int
+    period: str
 
 
 class Peak(NamedTuple):
@@ -193,15 +172,33 @@ class Store:
         assert isinstance(number, int), "BUG: a meter without a number"
         return number
 
-    def describe(self, meter: int, pdl: str, contract: str) -> None:
+    def describe(self, meter: int, pdl: str, contract: str, at_s: int) -> None:
+        """What a meter says of itself since `at_s`; a contract that ends there is remembered."""
+        (before,) = self._db.execute("SELECT contract FROM meter WHERE id = ?", (meter,)).fetchone()
+        if before and contract and before != contract:
+            self.put_former(meter, CONTRACT, at_s, before)
         self._db.execute("UPDATE meter SET pdl = ?, contract = ? WHERE id = ?", (pdl, contract, meter))
 
     def periods(self, meter: int) -> dict[str, str]:
         """What each register counts, of those whose period the meter has named."""
         return dict(self._db.execute("SELECT register, period FROM register WHERE meter = ? AND period <> ''", (meter,)))
 
-    def learn(self, meter: int, register: str, period: str) -> None:
+    def learn(self, meter: int, register: str, period: str, at_s: int) -> None:
+        """What a register counts since `at_s`; what it counted until then is remembered."""
+        before = self.periods(meter).get(register)
+        if before is not None and before != period:
+            self.put_former(meter, register, at_s, before)
         self._db.execute("INSERT OR REPLACE INTO register VALUES (?, ?, ?)", (meter, register, period))
+
+    def put_former(self, meter: int, register: str, until_s: int, period: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO former VALUES (?, ?, ?, ?)", (meter, register, until_s, period))
+
+    def former(self, meter: int) -> list[Former]:
+        """What registers counted before they were given to another period, the oldest first."""
+        if self._number("user_version") < FORMER_VERSION:  # read from a disk on which it cannot be upgraded
+            return []
+        rows = self._db.execute("SELECT register, until_s, period FROM former WHERE meter = ? ORDER BY until_s", (meter,))
+        return [Former(*row) for row in rows]
 
     # marks
 

@@ -11,6 +11,7 @@ from energyd.aggregate.snapshot import Energy, MeterLedger, PeakPower, Stretch
 from energyd.ledger.accounts import costs, live_counts
 from energyd.ledger.days import Days, days_between, month_before, month_begin
 from energyd.ledger.keeper import Keeper
+from energyd.ledger.names import Names
 from energyd.ledger.periods import is_injected, is_supplied
 from energyd.ledger.prices import PriceBook
 from energyd.ledger.reckon import DayAccount, Reckoner, Total, joined, total
@@ -42,6 +43,7 @@ class MeterView:
         """The file has changed: look everything up again."""
         name, self._address = self._keeper.meter.name, self._keeper.address
         self._rows = [row for row in self._store.meters() if row.name == name]
+        self._names = Names(self._store, self._rows, self._days)
         self._own = next((row for row in self._rows if row.address == self._keeper.address), None)
         self._standing = None if self._own is None else self._store.standing(self._own.id)
         self._closed: dict[date, DayAccount] = {}
@@ -98,7 +100,7 @@ class MeterView:
             year=f"{today.year:04}",
             last_year=f"{last_year:04}",
             stretches=stretches,
-            last_day=None if last_day is None else self._stretch("last_day", total([last_day], 1)),
+            last_day=None if last_day is None else self._stretch("last_day", total([last_day], 1), last_day.day),
             peaks=self._peaks(today),
             last_day_peak_va=None if last_day is None else self._peak_va(last_day.day),
             costs_neur=tuple(
@@ -125,7 +127,10 @@ class MeterView:
         ledgered = Ledgered(self._store, self._rows, lives)
         first_s = self.first_s()
         first = None if first_s is None else self._days.day_of(first_s)
-        return Reckoner(self._keeper.meter.name, ledgered, self._days, self._prices, self._keeper.period, first)
+        return Reckoner(self._keeper.meter.name, ledgered, self._days, self._prices, self._period, first)
+
+    def _period(self, register: str, day: date) -> str:
+        return self._names.period(register, day, self._keeper.contract, self._keeper.learned)
 
     def first_s(self) -> int | None:
         """The first instant of which the ledger knows anything."""
@@ -198,13 +203,16 @@ class MeterView:
         begun = {name: ([*accounts, partial], joined(whole, partial)) for name, (accounts, whole) in self._begun.items()}
         every = {**begun, **self._ended, **self._compared}
         self.accounts = {name: accounts for name, (accounts, _) in every.items()}
-        return tuple(self._stretch(name, whole) for name, (_, whole) in every.items())
+        return tuple(
+            self._stretch(name, whole, accounts[-1].day if accounts else today) for name, (accounts, whole) in every.items()
+        )
 
-    def _stretch(self, name: str, whole: Total) -> Stretch:
+    def _stretch(self, name: str, whole: Total, last: date) -> Stretch:
+        """`last` is its last day: registers are named as they were then."""
         keeper, latest = self._keeper, self._keeper.latest
         unused = {register for register, shown_wh in latest.registers.items() if not shown_wh} if latest else set()
         energies = tuple(
-            Energy(register, keeper.period(register), keeper.direction(register, whole.registers), energy_wh)
+            Energy(register, self._period(register, last), keeper.direction(register, whole.registers), energy_wh)
             for register, energy_wh in whole.registers.items()
             if (is_supplied(register) or is_injected(register)) and (energy_wh or register not in unused)
         )

@@ -1,6 +1,7 @@
 """The ledger as a whole: what it shows, and that no death and no disk takes anything from it."""
 
 import sqlite3
+from datetime import date
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from ledgerworld import ADDRESS, NO_HOST, PARIS, World, at, midnight
 
 from energyd.config import Energy, Meter, SimulationClock, Tariff
 from energyd.ledger.days import days_between
+from energyd.ledger.history import History
 from energyd.ledger.ledger import path_of
 from energyd.ledger.store import Store
 from energyd.ledger.sums import Ledgered
@@ -351,6 +353,19 @@ def test_a_price_changes_on_its_day_and_not_before(tmp_path):
     assert meter.costs_neur == (("HCHP", "hp", 24_000 * 200_000 + 12_000 * 300_000),)
 
 
+def test_what_no_table_has_a_price_for_is_told(tmp_path):
+    tables = (
+        Tariff("old", "2026-01-01", "2026-06-09", prices=(("hp", 0.20),)),
+        Tariff("new", "2026-06-11", prices=(("hp", 0.30),)),
+    )
+    world = World(tmp_path, tariffs=tables)
+    world.hours("2026-06-09T00:00", "2026-06-12T00:00")
+    store = store_of(world)
+    (month,) = History(store, world.config, world.clock.now_s).entries("month", date(2026, 6, 1), date(2026, 6, 30))
+    store.close()
+    assert (month.unpriced_wh, month.cost_neur) == (24_000, 24_000 * 200_000 + 24_000 * 300_000)
+
+
 def test_the_night_after_a_red_day_is_red_until_six(tmp_path):
     """Tempo days run from 06:00 to 06:00: the meter says so, and the register that counts has its own price."""
     prices = (("tempo_red_hc", 0.15), ("tempo_red_hp", 0.70), ("tempo_blue_hc", 0.10), ("tempo_blue_hp", 0.13))
@@ -437,6 +452,14 @@ def test_the_peak_of_the_day_is_what_the_meter_says_or_the_highest_that_was_hear
         ("yesterday", 6000): (at("2026-06-09T19:30"), True),
         ("today", 4000): (at("2026-06-10T11:00"), True),
     }
+
+
+def test_what_the_meter_says_of_its_peak_goes_before_a_higher_power_that_was_heard(world):
+    said = at("2026-06-10T08:30:00")
+    for second, quantities in enumerate(({"SINSTS": 6000}, {"SMAXSN": (5500, said)}, {"SINSTS": 7000})):
+        world.frame(at("2026-06-10T09:00:00") + second, {"EASF01": 5}, mode="standard", texts={}, quantities=quantities)
+    (peak,) = world.view().meters[0].peaks
+    assert (peak.power_va, peak.at_s, peak.said) == (5500, said, True)
 
 
 def test_a_peak_outlives_a_restart_and_is_kept_for_good(world):

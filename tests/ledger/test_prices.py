@@ -11,7 +11,7 @@ from energyd.ledger.days import Days
 from energyd.ledger.hostcost import HostCost
 from energyd.ledger.periods import period_of
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.reckon import Reckoner, period_lookup
+from energyd.ledger.reckon import Reckoner
 from energyd.ledger.store import Store
 from energyd.ledger.sums import Ledgered
 
@@ -22,8 +22,10 @@ def book(*tariffs, flat=None):
     return PriceBook(Config(tariffs=tariffs, energy=Energy(price_eur_per_kwh=flat)))
 
 
-def test_a_table_without_an_end_ends_where_the_next_begins():
-    prices = book(Tariff("b", "2026-03-01", prices=(("hp", 0.3),)), Tariff("a", "2026-01-01", prices=(("hp", 0.2),)))
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_table_without_an_end_ends_where_the_next_begins(order):
+    tables = [Tariff("a", "2026-01-01", prices=(("hp", 0.2),)), Tariff("b", "2026-03-01", prices=(("hp", 0.3),))]
+    prices = book(*tables[::order])
     assert prices.price("linky", date(2026, 2, 28), "HCHP", "hp") == 200_000
     assert prices.price("linky", date(2026, 3, 1), "HCHP", "hp") == 300_000
     assert prices.price("linky", date(2025, 12, 31), "HCHP", "hp") is None
@@ -64,7 +66,7 @@ def test_the_days_of_a_month_pay_exactly_one_subscription(tmp_path):
     """To the nano-euro, in months of any length and with the days of a change of clocks."""
     days, store = Days("Europe/Paris"), Store(tmp_path / "ledger.db")
     prices = book(Tariff("a", "2026-01-01", None, None, 12.34, ()))
-    reckoner = Reckoner("linky", Ledgered(store, []), days, prices, period_lookup("", {}), date(2026, 1, 1))
+    reckoner = Reckoner("linky", Ledgered(store, []), days, prices, lambda _register, _day: "", date(2026, 1, 1))
     assert reckoner.subscriptions(date(2026, 3, 1), days.begin_s(date(2026, 4, 1))) == 12_340_000_000
     assert reckoner.subscriptions(date(2026, 1, 1), days.begin_s(date(2027, 1, 1))) == 12 * 12_340_000_000
     assert reckoner.subscriptions(date(2025, 12, 1), days.begin_s(date(2026, 2, 1))) == 12_340_000_000, "not before the ledger"

@@ -15,8 +15,9 @@ import pytest
 from ledgerworld import PARIS, midnight
 
 from energyd.errors import EnvironmentFault
+from energyd.ledger.schema import VERSIONS
 from energyd.ledger.scribe import DAY, HOUR, RESTART, Mark
-from energyd.ledger.store import VERSIONS, Interval, Peak, Store, open_or_set_aside
+from energyd.ledger.store import Interval, Peak, Store, open_or_set_aside
 
 BEGIN_S = midnight("2026-06-09")
 
@@ -52,7 +53,7 @@ def test_an_older_file_is_brought_to_the_newest_schema_and_keeps_what_it_holds(t
     assert store._db.execute("SELECT colour FROM meter").fetchall() == [("green",)]
     assert store.standing(1).values["HCHP"].counted_wh == 4000
     store.close()
-    with pytest.raises(EnvironmentFault, match="schema version 2, this energyd knows 1; use the newer energyd"):
+    with pytest.raises(EnvironmentFault, match="schema version 3, this energyd knows 2; use the newer energyd"):
         Store(tmp_path / "ledger.db")
 
 

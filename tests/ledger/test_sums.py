@@ -1,6 +1,6 @@
 """Whatever is heard and whatever is missed, the parts add up to the registers."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,9 +10,9 @@ from energyd.aggregate.counters import register_increment
 from energyd.config import Config, Tariff
 from energyd.ledger.accounts import Standing, Value, between, costs, split_by_day, values_at
 from energyd.ledger.days import days_between, month_begin, next_month
-from energyd.ledger.periods import consumed_wh
+from energyd.ledger.periods import consumed_wh, period_of
 from energyd.ledger.prices import PriceBook
-from energyd.ledger.reckon import Reckoner, by_tariff, period_lookup, total
+from energyd.ledger.reckon import Reckoner, by_tariff, total
 from energyd.ledger.scribe import GAP_END, RESTART, Mark, Reading, Scribe
 from energyd.ledger.store import Store
 from energyd.ledger.sums import Ledgered
@@ -32,17 +32,20 @@ steps = st.lists(
 )
 
 
+def hc_hp(register, _day):
+    return period_of(register, "hc_hp", {})
+
+
 def record(store, story, *, first_s=BEGIN_S + 5000):
     """Tell a story of readings to a scribe and a store; returns the readings."""
     price = PriceBook(CONFIG)
-    period = period_lookup("hc_hp", {})
     scribe, meter = Scribe(PARIS), store.meter("041876097514", "linky", "meter")
     at_s, registers, told = first_s, {"HCHC": 10**9 - 2000, "HCHP": 500}, []
     for seconds, off_peak_wh, peak_wh, killed in story:
         told.append((at_s, dict(registers)))
         with store.transaction():
             for mark in scribe.heard(Reading(at_s, "historique", "HCHP", dict(registers))):
-                store.append(meter, mark, lambda day, name: price.price("linky", day, name, period(name)), PARIS)
+                store.append(meter, mark, lambda day, name: price.price("linky", day, name, hc_hp(name, day)), PARIS)
         if killed:
             scribe = Scribe(PARIS)
             scribe.resume(store.last_mark(meter))
@@ -51,7 +54,7 @@ def record(store, story, *, first_s=BEGIN_S + 5000):
         registers["HCHP"] += peak_wh
     with store.transaction():
         for mark in scribe.close():
-            store.append(meter, mark, lambda day, name: price.price("linky", day, name, period(name)), PARIS)
+            store.append(meter, mark, lambda day, name: price.price("linky", day, name, hc_hp(name, day)), PARIS)
     return told
 
 
@@ -63,7 +66,7 @@ def test_days_add_up_to_months_and_to_the_difference_of_the_registers(tmp_path_f
     standing = store.standing(1)
     (first_s, first), last = told[0], {register: value.energy_wh for register, value in standing.values.items()}
     first_day, last_day = PARIS.day_of(first_s), PARIS.day_of(standing.at_s)
-    reckoner = Reckoner("linky", Ledgered(store, store.meters()), PARIS, PriceBook(CONFIG), period_lookup("hc_hp", {}), first_day)
+    reckoner = Reckoner("linky", Ledgered(store, store.meters()), PARIS, PriceBook(CONFIG), hc_hp, first_day)
     days = [reckoner.day(day) for day in days_between(first_day, last_day + timedelta(days=1))]
 
     whole = total(days, len(days))
@@ -77,7 +80,7 @@ def test_days_add_up_to_months_and_to_the_difference_of_the_registers(tmp_path_f
         assert total(accounts, 31).registers == dict(known.registers)
 
     for account in days:
-        tariffs = by_tariff(account.sum.registers, period_lookup("hc_hp", {}))
+        tariffs = by_tariff([account], hc_hp)
         assert sum(tariffs.values()) == consumed_wh(account.sum.registers)
         assert all(energy_wh >= 0 for energy_wh in account.sum.registers.values())
         assert 0 <= account.sum.estimated_wh <= consumed_wh(account.sum.registers)
@@ -129,6 +132,13 @@ def test_the_ninth_digit():
     assert register_increment(999_999_990, 5) == 15
     assert register_increment(5, 999_999_990) == 999_999_985
     assert register_increment(600_000_000, 599_999_999) == 0
+
+
+def test_each_part_of_a_gap_costs_what_its_day_costs():
+    begin_s, day = PARIS.begin_s(date(2026, 6, 10)) - 3600, date(2026, 6, 10)
+    prices = {date(2026, 6, 9): 2, day: 3}
+    spent = costs(begin_s, begin_s + 4 * 3600, {"A": 0}, {"A": 400}, lambda when, _register: prices[when], PARIS)
+    assert spent == {"A": 100 * 2 + 300 * 3}
 
 
 def test_what_has_no_price_costs_nothing():

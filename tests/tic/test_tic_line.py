@@ -173,6 +173,17 @@ def test_after_ten_seconds_without_a_good_frame_the_line_is_searched_again() -> 
     assert any("no good frame" in told for told in world.told)
 
 
+def test_frames_that_hold_nothing_but_an_address_are_those_of_a_meter_asleep() -> None:
+    """54E 9.4: they keep no line alive."""
+    world = World()
+    world.says = at(1200)
+    world.run(5)
+    world.says = at(1200, b"\x02" + encode_group(HISTORIQUE, b"ADCO", b"021861348497") + b"\x03")
+    world.run(12)
+
+    assert any("no good frame" in told for told in world.told)
+
+
 def test_the_patience_with_a_silent_line_is_configured() -> None:
     """LINKY_FRAME_TIMEOUT of linky-exporter, which gave up altogether; here it means that the line is searched again."""
     for link_lost_s, searched in ((2.0, True), (10.0, False)):
