@@ -109,6 +109,8 @@ def _told(facts: Facts, group: GroupKey) -> dict[str, Any]:
 
 def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
+    if arguments.pid is not None and arguments.pid < 1:
+        parser().error(f"PID: must be at least 1, not {arguments.pid}")
     if (arguments.pid is None) == (arguments.cgroup is None):
         parser().error("give a PID or --cgroup PATH")
     config = configfile.load(arguments.config, os.environ, arguments.set)

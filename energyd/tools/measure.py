@@ -29,6 +29,7 @@ from energyd.config import Config
 from energyd.errors import EnergydError, EnvironmentFault
 from energyd.service import statefile
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.tools import numbers
 from energyd.tools.localhost import Localhost, Reading
 from energyd.tools.settings import current
 from energyd.units import NS_PER_S, UJ_PER_J
@@ -170,8 +171,10 @@ def parser() -> argparse.ArgumentParser:
         prog="energyd measure", description="Run a command and tell its energy; its exit status is ours, 128+n for a signal."
     )
     configfile.add_flags(result)
-    result.add_argument("--repeat", type=int, default=1, metavar="N", help="run it N times; stops at the first that fails")
-    result.add_argument("--idle", type=float, default=0.0, metavar="S", help="measure the idle power for S seconds first")
+    result.add_argument(
+        "--repeat", type=numbers.at_least(1), default=1, metavar="N", help="run it N times; stops at the first that fails"
+    )
+    result.add_argument("--idle", type=numbers.seconds, metavar="S", help="measure the idle power for S seconds first")
     result.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     result.add_argument("--output", metavar="FILE", help="write there instead of to standard error")
     result.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run, with its arguments")
@@ -181,14 +184,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    if not command or arguments.repeat < 1:
-        parser().error("name a command after `--`, and a --repeat of at least 1")
+    if not command:
+        parser().error("name a command after `--`")
     config = current(arguments)
     host = Localhost(config, top=0)
     try:
         host.sweep()
         zones = [zone.name for zone in host.snapshot().zones if zone.additive]
-        idle_w = measured_idle_w(host, arguments.idle) if arguments.idle > 0 else learnt_idle_w(config, zones)
+        idle_w = measured_idle_w(host, arguments.idle) if arguments.idle else learnt_idle_w(config, zones)
         runs: list[Run] = []
         while len(runs) < arguments.repeat and not (runs and runs[-1].exit_code):
             runs.append(run_once(command, host, idle_w))
@@ -196,7 +199,7 @@ def main(argv: Sequence[str]) -> int:
     except FileNotFoundError:
         print(f"energyd measure: {command[0]}: command not found", file=sys.stderr)
         return NOT_FOUND
-    except PermissionError as error:
+    except OSError as error:  # of a directory, a file without a format, a name too long: what a shell says 126 of
         print(f"energyd measure: {command[0]}: {error.strerror}", file=sys.stderr)
         return NOT_EXECUTABLE
     finally:

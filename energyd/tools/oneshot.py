@@ -14,6 +14,7 @@ from energyd import configfile
 from energyd.aggregate.snapshot import Process, Snapshot, Zone
 from energyd.errors import EXIT_OK
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.tools import numbers
 from energyd.tools.localhost import Localhost
 from energyd.tools.settings import current
 from energyd.units import NS_PER_S
@@ -76,8 +77,8 @@ def watch(host: Localhost, seconds: float) -> Snapshot:
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="energyd json", description="One look at this machine as JSON; needs no daemon.")
     configfile.add_flags(result)
-    result.add_argument("--seconds", type=float, default=1.0, metavar="S", help="how long to look (default: 1)")
-    result.add_argument("--top", type=int, default=10, metavar="N", help="how many processes to name (default: 10)")
+    result.add_argument("--seconds", type=numbers.seconds, default=1.0, metavar="S", help="how long to look (default: 1)")
+    result.add_argument("--top", type=numbers.at_least(0), default=10, metavar="N", help="how many processes to name (default: 10)")
     return result
 
 

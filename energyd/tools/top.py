@@ -20,6 +20,7 @@ from energyd.aggregate.snapshot import Process, Snapshot
 from energyd.errors import EXIT_OK
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.tools.localhost import Localhost
+from energyd.tools.numbers import at_least, seconds
 from energyd.tools.settings import current
 from energyd.units import NS_PER_S, UJ_PER_J
 
@@ -132,8 +133,8 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--sort", choices=tuple(ORDERS), default="w", help="w: watts, j: joules, c: CPU (default: w)")
     result.add_argument("--filter", default="", metavar="REGEX", help="only names that match")
-    result.add_argument("--interval", type=float, default=1.0, metavar="S", help="seconds between tables (default: 1)")
-    result.add_argument("--count", type=int, default=0, metavar="N", help="stop after N tables")
+    result.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between tables (default: 1)")
+    result.add_argument("--count", type=at_least(1), metavar="N", help="stop after N tables")
     return result
 
 
@@ -159,7 +160,7 @@ def _show(
     order, shown = arguments.sort, 0
     host.sweep(every=True)
     host.scan()
-    while not arguments.count or shown < arguments.count:
+    while arguments.count is None or shown < arguments.count:
         for _ in range(SWEEPS):
             pressed = key(arguments.interval / SWEEPS)
             order = pressed if pressed in ORDERS else order

@@ -113,7 +113,7 @@ def test_a_process_that_is_not_there_is_said(host: Path, capsys: pytest.CaptureF
         ask(host, capsys, "7")
 
 
-@pytest.mark.parametrize("arguments", [[], ["1", "--cgroup", "/"]])
+@pytest.mark.parametrize("arguments", [[], ["1", "--cgroup", "/"], ["0"], ["--", "-1"]])
 def test_one_of_process_and_control_group_is_asked_for(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         whois.main(arguments)

@@ -61,6 +61,16 @@ def test_a_command_that_is_not_there_or_cannot_be_run_is_named(tree, run, tmp_pa
     assert run("measure", "--", str(tmp_path / "data")).returncode == 126
 
 
+def test_a_file_that_no_kernel_can_execute_is_named_and_no_traceback(tree, run, tmp_path):
+    (tmp_path / "data").write_text("no format")
+    (tmp_path / "data").chmod(0o755)
+    for command in (str(tmp_path / "data"), str(tmp_path / "data" / "x"), "x" * 300):
+        done = run("measure", "--", command)
+        assert done.returncode == 126
+        assert done.stderr.startswith(f"energyd measure: {command}: ")
+        assert done.stderr.count("\n") == 1
+
+
 def test_runs_are_repeated_until_one_fails(tree, run):
     _, three = measured(run, "--set", f"sysfs_root={tree}", "--repeat", "3", "--", "true")
     done, one = measured(run, "--set", f"sysfs_root={tree}", "--repeat", "3", "--", "false")

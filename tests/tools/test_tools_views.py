@@ -107,6 +107,24 @@ def test_top_can_be_piped(tree, run):
     assert done.stdout.startswith("energyd top: host ")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("top", "--interval", "nan"),
+        ("top", "--interval=-1"),
+        ("top", "--count", "0"),
+        ("json", "--seconds", "inf"),
+        ("json", "--top=-1"),
+        ("measure", "--idle", "nan", "--", "true"),
+        ("measure", "--repeat", "0", "--", "true"),
+    ],
+)
+def test_a_number_that_no_clock_and_no_loop_can_take_is_refused(run, command):
+    done = run(*command)
+    assert done.returncode == 2
+    assert "must be" in done.stderr
+
+
 def test_a_filter_that_is_no_expression_is_refused(run):
     done = run("top", "--filter", "(")
     assert done.returncode == 2
