@@ -96,10 +96,16 @@ def write(config: Config) -> str:
     return str(path)
 
 
-def require_web_file(config: Config) -> None:
-    """ConfigError when the web configuration file is missing or wrong, which would end the aggregator."""
-    if config.metrics.enabled:
+def require_outlets(config: Config) -> None:
+    """ConfigError for what would end the aggregator: a web configuration file that cannot be used, patterns that fit no family."""
+    metrics = config.metrics
+    if metrics.enabled:
         address.url(config)
+    if metrics.families or metrics.rename:
+        from energyd.export.document import names  # the families of all exporters: only who names some pays for them
+        from energyd.export.selection import Selection
+
+        Selection(metrics.families, metrics.rename).check(names(config.compatibility))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -116,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         loaded = load_with_warnings(arguments.config, os.environ, arguments.set)
+        require_outlets(loaded.config)
         summary = _summary(loaded.config)
         files = namedfiles.faults(loaded.config)
         if files.missing:

@@ -68,7 +68,7 @@ def decide(invocation: Invocation, environ: Mapping[str, str], uid: int) -> tupl
     loaded = configfile.load_with_warnings(invocation.config, invocation.environment, invocation.settings)
     for warning in loaded.warnings:
         print(f"energyd: warning: {warning}", file=sys.stderr)
-    configfile.require_web_file(loaded.config)
+    configfile.require_outlets(loaded.config)
     config, note = places.resolve(loaded.config, environ, uid)
     keys = [key for key, _ in invocation.settings]
     return machine.set_up(config, machine.parse_simulate(invocation.simulate), keys), note

@@ -101,7 +101,7 @@ def write(config_path: str | None, environ: Mapping[str, str], mono_ns: Callable
         given = environ.get(variable)
         if given is not None and given != getattr(config, key):
             raise ConfigError(f"{key}: {getattr(config, key)} is not {given}, the one that the units make and may write; remove it")
-    configfile.require_web_file(config)
+    configfile.require_outlets(config)
     before = rundir.read_json(f"{config.run_dir}/{UNITS_FILE}") or {}
     configfile.write(config)
     after = parts(config, before, mono_ns())

@@ -20,7 +20,7 @@ def configured(arguments: argparse.Namespace) -> tuple[list[Check], Config | Non
     """What is wrong with the configuration, and the configuration if it can be used."""
     try:
         loaded = configfile.load_with_warnings(arguments.config, os.environ, arguments.set)
-        configfile.require_web_file(loaded.config)
+        configfile.require_outlets(loaded.config)
     except ConfigError as error:
         return [failure("configuration", str(error), "correct that line, then `energyd check-config`")], None
     files = namedfiles.faults(loaded.config)

@@ -62,6 +62,12 @@ def test_a_series_that_vanishes_gets_a_stale_marker_at_the_time_of_the_next_row(
     }
 
 
+def test_a_series_that_came_and_went_within_a_batch_ends_once(encode):
+    rows = [row(0, NOW_MS, a=1), row(1, NOW_MS + 1, a=2, b=3), row(3, NOW_MS + 2, a=4), row(4, NOW_MS + 3, a=5)]
+    series = {dict(labels)["__name__"]: samples for labels, samples in encode(rows)}
+    assert series["b"] == [(NOW_MS + 1, bits(3)), (NOW_MS + 2, STALE)]
+
+
 def test_a_series_that_vanished_between_two_batches_gets_its_marker_too(encode):
     previous = row(0, NOW_MS, a=1, gone=2)
     series = {dict(labels)["__name__"]: samples for labels, samples in encode([row(2, NOW_MS + 1, a=3)], previous)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import stat
 import sys
@@ -209,6 +210,30 @@ def test_a_second_run_in_the_same_directory_is_refused(run_dir, tmp_path):
 
     with pytest.raises(EnvironmentFault, match=rf"{run_dir} is in use by another energyd; stop that one"):
         started(invocation(run_dir, tmp_path, ("metrics.port", free_port())))
+
+
+def test_who_is_refused_a_directory_that_was_not_asked_for_is_told_why_it_was_taken(run_dir, tmp_path, monkeypatch):
+    called = invocation(run_dir, tmp_path, ("metrics.port", free_port()))
+    started(called)
+    monkeypatch.setattr(
+        places, "resolve_run_dir", lambda _: (run_dir, f"run_dir /srv is not on a tmpfs (ext4): rings are in {run_dir}")
+    )
+
+    with pytest.raises(EnvironmentFault, match=rf"^run_dir /srv is not on a tmpfs \(ext4\): .*; {run_dir} is in use by another"):
+        started(called)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("families", {"energyd_nosuch.*": False}, "energyd_nosuch.*: is the whole name of no family"),
+        ("rename", {"energyd_(host|zone)_power_watts": "power"}, "would both be power"),
+    ],
+)
+def test_a_pattern_that_would_end_the_aggregator_starts_nothing(run_dir, tmp_path, key, value, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        started(invocation(run_dir, tmp_path, (f"metrics.{key}", json.dumps(value))))
+    assert list(run_dir.iterdir()) == []
 
 
 def test_a_port_in_use_is_one_line_with_the_mend(run_dir, tmp_path):
