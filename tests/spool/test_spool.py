@@ -406,6 +406,20 @@ def test_a_damaged_mark_is_said_and_the_files_count(world):
     assert any("mark" in text for text in world.said)
 
 
+def test_of_the_mark_and_the_files_the_younger_counts(world):
+    """A tmpfs that is full takes no mark, while the disk goes on."""
+    one = world.open()
+    world.fill(one, 5)
+    mark = world.place / "run" / "mark"
+    old = mark.read_bytes()
+    one.acknowledge(0, 20)
+    one.close()
+    mark.write_bytes(old)
+    again = world.open()
+    assert [row.first for row in read_all(again)] == [20, 30, 40]
+    assert again.delivered == 20
+
+
 def test_a_commit_tells_what_to_sync_only_when_there_is_something(world):
     one = world.open()
     assert one.commit() is None
