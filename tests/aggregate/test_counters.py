@@ -61,6 +61,14 @@ def test_a_fall_across_a_suspend_is_a_reset_even_where_a_wrap_would_be_plausible
     assert counter.resets == 1
 
 
+def test_reads_closer_than_the_register_is_updated_may_show_more_than_their_own_time_could_draw():
+    """At 1000 Hz a read sometimes catches two updates: 20 W are 20 mJ a millisecond, and 40 of them are no reset."""
+    counter = EnergyCounter(RANGE_UJ, max_power_uw=5_000_000)
+    counter.advance(1_000_000, SECOND, 0)
+    assert counter.advance(1_040_000, SECOND + SECOND // 1000, 0) == 40_000
+    assert counter.resets == 0
+
+
 def test_a_gap_in_which_a_wrap_could_have_gone_unseen_counts_what_is_certain_and_says_so():
     counter = EnergyCounter(RANGE_UJ, max_power_uw=100_000_000)
     counter.advance(1_000_000, SECOND, 0)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from worlds import World, cut_at_batches, new_engine, snapshot
 
 from energyd import samples
-from energyd.units import NS_PER_S
+from energyd.aggregate.idle import IdleBaseline
+from energyd.units import NS_PER_S, UJ_PER_J, UW_PER_W
 
 seeds = st.integers(0, 10**6)
 
@@ -166,6 +167,15 @@ def test_idle_power_is_absent_until_it_has_been_seen_then_kept_apart():
     assert snapshot(engine, world).zones[0].idle_uj - before_uj == pytest.approx(4_000_000 * 10, rel=0.06)
 
 
+@pytest.mark.parametrize("powers_w", [(8, 4, 6), (4, 8, 6), (6, 8, 4)])
+def test_the_idle_power_is_the_least_of_all_quiet_windows(powers_w):
+    baseline = IdleBaseline()
+    for power_w in powers_w:
+        for _ in range(10):
+            baseline.observe(power_w * UJ_PER_J, NS_PER_S, 0.01)
+    assert baseline.power_uw == 4 * UW_PER_W
+
+
 def test_cpu_time_is_counted_where_there_is_no_power_source():
     world, engine = World(5, faults=False, zones=0), new_engine()
     world.run(5)
@@ -210,7 +220,9 @@ def test_a_zone_that_falls_silent_holds_up_the_others_for_two_seconds_only_and_g
     world.true_uj[1] = silent_uj + world.power_w[1] * 5_000_000
     world.run(2)
     world.feed(engine)
-    assert_conserved(snapshot(engine, world))
+    shot = snapshot(engine, world)
+    assert_conserved(shot)
+    assert shot.zones[1].unattributed_uj >= world.power_w[1] * 3_000_000  # what nobody waited for is not given to who came later
 
 
 def test_a_reboot_keeps_the_totals_and_starts_the_baselines_anew():

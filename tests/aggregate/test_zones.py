@@ -164,6 +164,19 @@ def test_a_zone_that_is_dropped_later_leaves_its_joules_in_the_host():
     assert (reader.shot().host.energy_uj, reader.shot().host.power_w) == (8 * UJ_PER_J, None)
 
 
+def test_what_waits_for_an_owner_when_a_zone_stops_being_the_host_is_nobodys_and_not_a_later_ones():
+    reader = Reader()
+    host = reader.label()
+    reader.sweep({host: 10.0}).sweep({host: 13.0})
+    assert (reader.zone().pending_uj, reader.zone().unattributed_uj) == (3 * UJ_PER_J, 0)
+
+    reader.sweep({reader.label(additive=False): 14.0})
+    assert (reader.zone().pending_uj, reader.zone().unattributed_uj) == (0, 3 * UJ_PER_J)
+
+    reader.sweep({reader.label(): 15.0})
+    assert reader.zone().pending_uj == reader.zone().energy_uj - 3 * UJ_PER_J
+
+
 def test_a_better_source_takes_over_and_no_joule_is_moved():
     reader = Reader()
     battery, package = reader.label("BAT0", source="battery"), reader.label()
