@@ -14,6 +14,9 @@ SUBSCRIBED_VA = (
 """Older meters say the subscribed current of a phase, and a contract counts 200 V."""
 
 
+_FIRST_OF_MONTH = "day_of_month(vector(time() + 7200)) == 1"
+
+
 def model() -> Json:
     return dashboard(
         "energyd-home",
@@ -79,6 +82,12 @@ def _power() -> Row:
     )
 
 
+def _ended(period: str) -> str:
+    """Energy of a day or month that has ended, asked for at midnight of whatever time zone between Greenwich and ours."""
+    series = f'energyd_meter_period_energy_watthours{{{_DRAWN}, period="{period}"}}'
+    return f"sum by (instance, meter, tariff) ({series} offset -2h)"
+
+
 def _energy() -> Row:
     hourly = f"sum by (instance, meter, register) (increase(energyd_meter_energy_watthours_total{{{_DRAWN}}}[1h])) > 0"
     shown = f"sum by (instance, meter, register) (increase(energyd_meter_energy_watthours_total{{{_DRAWN}}}[$__range])) > 0"
@@ -95,12 +104,22 @@ def _energy() -> Row:
                 bars=True,
             ),
             lines(
-                "Each day, by register",
+                "Each day, by tariff",
                 "watth",
-                Query(hourly.replace("[1h]", "[1d]"), "{{meter}} {{register}}", interval="1d"),
+                Query(f"{_ended('yesterday')} > 0", "{{meter}} {{tariff}}", interval="1d"),
                 stacked=True,
                 bars=True,
-                text="A bar is the day that ends there, at midnight UTC; the table below has local days.",
+                text="A bar is the day that ends there, in the meter's time zone.",
+                shown="31d",
+            ),
+            lines(
+                "Each month, by tariff",
+                "watth",
+                Query(f"{_ended('last_month')} and on () {_FIRST_OF_MONTH}", "{{meter}} {{tariff}}", interval="1d"),
+                stacked=True,
+                bars=True,
+                text="A bar is the month that ends there, in the meter's time zone.",
+                shown="400d",
             ),
             shares("By register, over the time shown", "watth", Query(shown, "{{register}}", instant=True)),
             table(

@@ -31,6 +31,7 @@ class Panel(NamedTuple):
     defaults: Mapping[str, Any] = {}
     options: Mapping[str, Any] = {}
     transformations: tuple[Json, ...] = ()
+    shown: str = ""  # the time that it shows, whatever is chosen above
 
 
 class Row(NamedTuple):
@@ -58,6 +59,7 @@ def lines(
     stacked: bool = False,
     bars: bool = False,
     text: str = "",
+    shown: str = "",
 ) -> Panel:
     """Values over time."""
     custom: Json = {"lineWidth": 1, "fillOpacity": 60 if stacked or bars else 8, "showPoints": "never", "spanNulls": False}
@@ -66,7 +68,7 @@ def lines(
     if stacked:
         custom["stacking"] = {"mode": "normal", "group": "A"}
     options = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
-    return Panel("timeseries", title, queries, unit, width, height, text, {"custom": custom, "min": 0}, options)
+    return Panel("timeseries", title, queries, unit, width, height, text, {"custom": custom, "min": 0}, options, shown=shown)
 
 
 def number(
@@ -225,6 +227,7 @@ def _panel(number_: int, panel: Panel, place: Json) -> Json:
         "fieldConfig": {"defaults": {"unit": panel.unit, **defaults}, "overrides": panel.defaults.get("overrides", [])},
         "options": dict(panel.options),
         "transformations": list(panel.transformations),
+        **({"timeFrom": panel.shown} if panel.shown else {}),
     }
 
 

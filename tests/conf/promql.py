@@ -251,7 +251,7 @@ class Checker:
             return Vector(vector.labels - {"le"}, GAUGE)
         if name in ("absent", "absent_over_time"):
             return Vector(frozenset(), GAUGE)
-        if name not in OVER_RANGES | KEEPING | {"timestamp"}:
+        if name not in OVER_RANGES | KEEPING | {"timestamp", "day_of_month"}:
             raise Fault(f"no function {name} known here")
         kept = vector.values if name in KEEPING or name == "last_over_time" else GAUGE
         return Vector(vector.labels, kept)
