@@ -21,6 +21,7 @@ from energyd.procfs.cgroup import Mount
 from energyd.procfs.identity import read_process
 from energyd.procfs.machine import read_mounts
 from energyd.redact import redact
+from energyd.terminal import plain
 
 CMDLINE_CHARS: Final = 512
 MAX_ANCESTORS: Final = 64
@@ -122,5 +123,5 @@ def main(argv: Sequence[str]) -> int:
     if arguments.json:
         print(json.dumps(answer))
     else:
-        print("\n".join(f"{key:<12} {value}" for key, value in answer.items() if value != ""))
+        print("\n".join(f"{key:<12} {plain(str(value))}" for key, value in answer.items() if value != ""))
     return EXIT_OK

@@ -19,6 +19,7 @@ from energyd import configfile
 from energyd.aggregate.snapshot import Process, Snapshot
 from energyd.errors import EXIT_OK
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
+from energyd.terminal import plain
 from energyd.tools.localhost import Localhost
 from energyd.tools.numbers import at_least, seconds
 from energyd.tools.settings import current
@@ -97,12 +98,7 @@ def table(
 
 def _line(row: Row) -> str:
     figures = f"{row.power_w:>8.2f} {row.energy_j:>10.2f} {row.cpu_percent:>6.1f} {row.pid:>7} {row.uid:>6}"
-    return f"{figures}  {_plain(row.name):<15}  {_plain(row.group)}".rstrip()
-
-
-def _plain(name: str) -> str:
-    """A process may call itself anything; a terminal must not obey it."""
-    return "".join(character if character.isprintable() else "?" for character in name)
+    return f"{figures}  {plain(row.name):<15}  {plain(row.group)}".rstrip()
 
 
 @contextmanager

@@ -113,6 +113,16 @@ def test_a_process_that_is_not_there_is_said(host: Path, capsys: pytest.CaptureF
         ask(host, capsys, "7")
 
 
+def test_a_terminal_does_not_obey_what_a_process_calls_itself(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process(host, 7, "a\x1b[2J", "-bash", cgroup="/x\x1b]0;owned\x07")
+    config = host / "energyd.yml"
+    config.write_text(f"procfs_root: {host}/proc\n")
+    assert whois.main(["--config", str(config), "7"]) == 0
+    said = capsys.readouterr().out
+    assert "comm         a?[2J\n" in said
+    assert all(line.isprintable() for line in said.splitlines())
+
+
 @pytest.mark.parametrize("arguments", [[], ["1", "--cgroup", "/"], ["0"], ["--", "-1"]])
 def test_one_of_process_and_control_group_is_asked_for(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
