@@ -29,6 +29,7 @@ SILENT = {
     "energyd_group_memory_bytes": "needs the memory controller of control groups",
     "energyd_host_disk_": "a machine may have no disk of its own",
     "energyd_host_network_": "a machine may have no network but its loopback",
+    " offset -2h": "days and months are asked for two hours after their end",
 }
 """What may be empty here, and why."""
 TASTE = {
