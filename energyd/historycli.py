@@ -33,13 +33,20 @@ def parser() -> argparse.ArgumentParser:
     unit.add_argument("--month", dest="unit", action="store_const", const=MONTH, help="a row a month, all that are known")
     unit.add_argument("--year", dest="unit", action="store_const", const=YEAR, help="a row a year, all that are known")
     result.add_argument("--meter", metavar="NAME", help="only this meter")
-    result.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DATE", help="the first day, YYYY-MM-DD")
-    result.add_argument("--to", dest="last", type=date.fromisoformat, metavar="DATE", help="the last day, YYYY-MM-DD")
+    result.add_argument("--from", dest="first", type=_day, metavar="DATE", help="the first day, YYYY-MM-DD")
+    result.add_argument("--to", dest="last", type=_day, metavar="DATE", help="the last day, YYYY-MM-DD")
     form = result.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="comma-separated values: watt-hours and euros")
     form.add_argument("--json", action="store_true", help="a list of objects: watt-hours and euros")
     result.set_defaults(unit=DAY)
     return result
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a day that the calendar has, YYYY-MM-DD, not {text!r}") from None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -93,6 +100,7 @@ def _plain(entry: Entry, days: Days) -> dict[str, Any]:
         "revenue_eur": _euros(entry.revenue_neur),
         "unpriced_wh": entry.unpriced_wh,
         "complete": entry.complete,
+        "missing_days": entry.missing_days,
         "estimated_wh": entry.estimated_wh,
         "since": days.local(entry.since_s).isoformat(),
         "until": days.local(entry.until_s).isoformat(),
@@ -172,6 +180,8 @@ def _note(entry: Entry, days: Days) -> str:
     notes = []
     if not entry.complete:
         notes.append(f"known from {days.local(entry.since_s):%Y-%m-%d %H:%M} to {days.local(entry.until_s):%Y-%m-%d %H:%M}")
+    if entry.missing_days:
+        notes.append(f"nothing of {entry.missing_days} days between")
     if entry.estimated_wh:
         notes.append(f"{entry.estimated_wh / 1000:.3f} kWh of a gap spread evenly")
     if entry.unpriced_wh and entry.cost_neur is not None:

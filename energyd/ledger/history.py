@@ -48,6 +48,7 @@ class Entry(NamedTuple):
     revenue_neur: int | None
     unpriced_wh: int
     complete: bool
+    missing_days: int  # between the first and the last of which anything is known
     estimated_wh: int
     since_s: int
     until_s: int
@@ -148,6 +149,7 @@ class History:
             revenue_neur=whole.revenue_neur if priced and any(map(is_injected, whole.registers)) else None,
             unpriced_wh=whole.unpriced_wh,
             complete=whole.complete,
+            missing_days=(last_day - first_day).days + 1 - len(accounts),
             estimated_wh=whole.estimated_wh,
             since_s=min(part.since_s for part in known),
             until_s=max(part.until_s for part in known),

@@ -47,13 +47,24 @@ def main(argv: list[str]) -> int:
             return _probe(options.device, options.seconds)
         if options.file == "-":
             return _decode(sys.stdin.buffer, options.json)
-        with open(options.file, "rb") as file:
+        with _open(options.file) as file:
             return _decode(file, options.json)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
         return EXIT_OK
     except OSError as error:
-        raise EnvironmentFault(f"{options.file}: {error.strerror}") from error
+        raise EnvironmentFault(f"the output: {error.strerror}") from error
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> EnvironmentFault:
+    return EnvironmentFault(f"{name}: {error.strerror}")
 
 
 def _decode(file: BinaryIO, as_json: bool) -> int:
@@ -61,14 +72,22 @@ def _decode(file: BinaryIO, as_json: bool) -> int:
     for event in _events(decoder, file):
         if isinstance(event, Group | Refused):
             print(json.dumps(_as_object(event)) if as_json else _as_line(event))
+    sys.stdout.flush()
     _count_line(decoder.counts, sys.stderr)
     return EXIT_OK
 
 
 def _events(decoder: Decoder, file: BinaryIO) -> Iterator[Event]:
-    while data := file.read(_CHUNK):
+    while data := _read(file):
         yield from decoder.feed(data)
     yield from decoder.end()
+
+
+def _read(file: BinaryIO) -> bytes:
+    try:
+        return file.read(_CHUNK)
+    except OSError as error:
+        raise _unreadable(file.name, error) from error
 
 
 def _as_object(event: Group | Refused) -> dict[str, object]:

@@ -106,6 +106,21 @@ def test_a_time_of_which_nothing_is_known(ledger, capsys):
     assert json.loads(run(capsys, ledger, "--json", "--from", "2020-01-01", "--to", "2020-02-01")) == []
 
 
+def test_days_that_are_missing_in_between_are_counted(config, capsys, tmp_path):
+    head = "Identifiant PRM;Type de donnees;Unite\n12345678901234;Energie;Wh\nHorodate;Valeur\n"
+    days = "2024-02-28T00:00:00+01:00;1000\n2024-03-01T00:00:00+01:00;2000\n2024-03-31T00:00:00+01:00;3000\n"
+    (tmp_path / "download.csv").write_text(head.replace("Energie;Wh", "Energie quotidienne;Wh") + days)
+    ledgercli.main(["import", "--config", str(config), "--meter", "linky", str(tmp_path / "download.csv")])
+    capsys.readouterr()
+    assert "known from 2024-03-01 00:00 to 2024-04-01 00:00; nothing of 29 days between" in run(capsys, config, "--month")
+
+
+def test_a_day_that_the_calendar_has_not_is_refused(ledger, capsys):
+    with pytest.raises(SystemExit):
+        run(capsys, ledger, "--from", "2026-02-29")
+    assert "must be a day that the calendar has, YYYY-MM-DD, not '2026-02-29'" in capsys.readouterr().err
+
+
 def test_an_unknown_meter_is_said_with_those_that_there_are(ledger, capsys):
     assert cli.main(["history", "--config", str(ledger), "--meter", "garage"]) == 111
     assert "no meter 'garage'; it knows linky, roof" in capsys.readouterr().err

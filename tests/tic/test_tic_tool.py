@@ -111,6 +111,16 @@ def test_a_capture_that_is_not_there_is_named() -> None:
         main(["decode", "no/such/file"])
 
 
+def test_a_disk_that_is_full_is_not_the_capture_s_fault(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(EnvironmentFault, match="the output: No space left on device"):
+            main(["decode", str(capture)])
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="No space"):
+            full.close()
+
+
 def test_a_probe_says_what_the_line_is(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
