@@ -29,13 +29,13 @@ _QUERY_NAMES: Final = frozenset(("key", "sig", "signature", "code"))
 _NAME_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _ASSIGNMENT: Final = re.compile(r"(-{0,2}[A-Za-z_][\w.\-]*)([=:])(.+)", re.DOTALL)
-_INNER: Final = re.compile(r"(?<![\w\-.])(-{0,2}[A-Za-z_][\w\-.]*)(\"?\s*[=:]\s*\"?)((?!//)[^\s\"',;&|]+)")
+_INNER: Final = re.compile(r"(?<![\w\-.])(-{0,2}[A-Za-z_][\w\-.]*)([\"']?\s*[=:]\s*[\"']?)((?!//)[^\s\"',;&|]+)")
 _INNER_OPTION: Final = re.compile(r"(?<!\S)(--?[A-Za-z][\w\-.]*)(\s+)([^\s\-][^\s;&|]*)")
 _HEADER: Final = re.compile(
     r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:key|token|secret|auth)|private-token)(\s*[:=]\s*)(.+)", re.DOTALL
 )
 _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)(\s+)[\w.~+/=\-]{6,}")
-_URL_PASSWORD: Final = re.compile(r"(\b[A-Za-z][\w+.\-]*://)([^\s/@:'\"]*):([^\s@'\"]*)@")
+_URL_PASSWORD: Final = re.compile(r"(\b[A-Za-z][\w+.\-]*://)([^\s/@:'\"]*):[^\s@'\"]*@(?:[^\s/?#@'\"]*@)*")
 _URL_TOKEN: Final = re.compile(r"(\b[A-Za-z][\w+.\-]*://)([^\s/@:'\"]{16,})@")
 _QUERY: Final = re.compile(r"([?&])([\w.\-\[\]]+)=([^&#\s'\"]+)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")  # one line is what queries can be made of: `.` does not match a line's end
@@ -55,12 +55,19 @@ _OPTIONS: Final = {  # what only this program's manual says: options whose value
     "redis-cli": ("-a", "--pass"),
     "ldapsearch": ("-w",),
     "ldapmodify": ("-w",),
+    "ipmitool": ("-P",),
+    "zip": ("-P",),
+    "mongo": ("-p",),
+    "mongosh": ("-p",),
+    "mongodump": ("-p",),
+    "snmpget": ("-A", "-X"),
+    "snmpwalk": ("-A", "-X"),
     "mosquitto_pub": ("-P",),
     "mosquitto_sub": ("-P",),
     "smbclient": ("-U",),
     "openssl": ("-k", "-K"),
 }
-_ATTACHED: Final = ("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb", "mariadb-dump")  # -pSECRET in one word only
+_ATTACHED: Final = ("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mariadb", "mariadb-dump", "7z", "7za")  # -pSECRET
 _LOGIN: Final = ("docker", "podman", "nerdctl")  # `docker login -p x`, but `docker run -p 80:80`
 _PROGRAMS: Final = frozenset((*_OPTIONS, *_ATTACHED, *_LOGIN))
 _PROGRAM: Final = re.compile(rf"(?<![\w.\-])(?:{'|'.join(sorted(_PROGRAMS))})(?=\s)")

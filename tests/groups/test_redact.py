@@ -69,6 +69,23 @@ def test_a_secret_is_masked_and_the_rest_stays(line: str) -> None:
     assert redact(shlex.split(line)) == MASKED[line]
 
 
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["x", "{'password': 'hush', 'user': 'bob'}"], "x {'password': '***', 'user': 'bob'}"),
+        (["x", "ftp://u:hu@sh@host/p?mail=a@b.c"], "x ftp://u:***@host/p?mail=a@b.c"),
+        (["x", "https://u:hush@host/p?mail=a@b.c"], "x https://u:***@host/p?mail=a@b.c"),
+        (["7z", "a", "-phush", "x.7z"], "7z a -p*** x.7z"),
+        (["zip", "-P", "hush", "x.zip"], "zip -P *** x.zip"),
+        (["ipmitool", "-U", "admin", "-P", "hush", "power"], "ipmitool -U admin -P *** power"),
+        (["mongosh", "--port", "27017", "-p", "hush"], "mongosh --port 27017 -p ***"),
+        (["snmpget", "-A", "hush", "-X", "hush2", "host"], "snmpget -A *** -X *** host"),
+    ],
+)
+def test_quotes_at_signs_and_options_of_programs_hide_no_secret(argv: list[str], shown: str) -> None:
+    assert redact(argv) == shown
+
+
 @pytest.mark.parametrize("line", KEPT)
 def test_what_is_no_secret_stays(line: str) -> None:
     assert redact(shlex.split(line)) == line
