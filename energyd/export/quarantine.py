@@ -27,7 +27,9 @@ class Quarantine:
         self._complain = complain
 
     def add(self, samples: Sequence[Bad]) -> None:
-        """Write `samples` down."""
+        """Write `samples` down; none make no file."""
+        if not samples:
+            return
         now = datetime.fromtimestamp(self._clock.real_ns() // NS_PER_S, UTC).isoformat()
         lines = []
         words = ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from protobufreader import request_1_0
 from pushworld import Receiver, lines
 
 from energyd.aggregate.snapshot import Snapshot
@@ -294,6 +295,102 @@ def test_what_a_restarted_receiver_had_acknowledged_of_late_is_sent_again(play: 
         assert sum(world.target.spool.dropped.values()) == 0
 
     play(scenario, spool=Spool(keep_s=3600))
+
+
+def test_a_look_at_a_receiver_that_lives_forgets_nothing_that_it_may_still_lose(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        looks = []
+        look = world.target.restarts.look
+
+        async def noted(session: Any) -> bool:
+            restarted = await look(session)
+            looks.append(restarted)
+            return restarted
+
+        world.target.restarts.look = noted  # type: ignore[method-assign]
+        world.receiver.metrics = METRICS.format(start=1, age=1000, bad=0)
+        task = world.start()
+        await world.until(lambda: world.target.spool.delivered > 20 and looks)
+        seen = len(looks)
+        world.receiver.answers.append(web.Response(status=503))
+        await world.until(lambda: len(looks) > seen)
+        world.receiver.metrics = METRICS.format(start=2, age=0, bad=0)
+        world.receiver.answers.append(web.Response(status=503))
+        await world.until(lambda: world.target.spool.replayed > 20)
+        await world.stop(task)
+        times = world.times()
+        assert times.count(min(times)) == 2, "what was acknowledged first was sent again"
+
+    play(scenario, spool=Spool(keep_s=3600))
+
+
+def test_a_receiver_of_remote_write_that_came_back_with_everything_refuses_nothing_that_is_lost(
+    play: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.metrics = METRICS.format(start=1, age=1000, bad=0)
+        task = world.start()
+        await world.until(lambda: "receiver_started" in world.target.spool.notes and world.target.spool.delivered > 5)
+        asked = [headers["X-Prometheus-Remote-Write-Version"] for headers, _ in world.receiver.requests].count("2.0.0")
+        there_ms = world.target.spool.notes["last_ms"]
+
+        def judge(body: bytes) -> web.Response | None:
+            if not world.target.counts["restarts"] or "v2" in world.receiver.requests[-1][0]["Content-Type"]:
+                return None
+            old = any(at_ms <= there_ms for _, samples in request_1_0(body) for at_ms, _ in samples)
+            return web.Response(status=400, text="out of order sample") if old else None
+
+        world.receiver.judge = judge
+        world.receiver.metrics = METRICS.format(start=2, age=0, bad=0)
+        world.receiver.answers.append(web.Response(status=503))
+        await world.until(lambda: world.target.spool.replayed > 5)
+        await world.stop(task)
+        versions = [headers["X-Prometheus-Remote-Write-Version"] for headers, _ in world.receiver.requests]
+        assert versions.count("2.0.0") > asked, "another process may speak another version"
+        assert "given up" not in caplog.text
+
+    play(scenario, path="/api/v1/write", spool=Spool(keep_s=3600))
+
+
+def test_what_is_out_of_order_is_counted_and_not_put_into_quarantine(play: Any, tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.judge = lambda _body: web.Response(status=400, text="out of order sample")
+        task = world.start()
+        await world.until(lambda: world.target.spool.dropped["out_of_order"] > 0)
+        await world.stop(task)
+        assert not list(tmp_path.rglob("quarantine.txt"))
+
+    play(scenario, path="/api/v1/write", spool=Spool(keep_s=3600))
+
+
+def test_what_was_taken_while_energyd_was_killed_is_there_and_not_lost(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.judge = lambda _body: web.Response(status=503)
+        task = world.start()
+        await world.until(lambda: world.target.spool.cursor.end > 5)
+        await world.stop(task)
+        end = world.target.spool.cursor.end
+        world.pushers = world.new_pushers()
+        world.receiver.judge = lambda _body: web.Response(status=400, text="out of order sample")
+        task = world.start()
+        await world.until(lambda: world.target.spool.cursor.pending.lowest >= end)
+        assert world.target.spool.delivered >= end
+        await world.stop(task)
+
+    play(scenario, path="/api/v1/write")
+
+
+def test_nothing_is_sent_before_the_receiver_wants_it_not_even_what_is_fresh(play: Any) -> None:
+    async def scenario(world: World) -> None:
+        world.receiver.answers.append(web.Response(status=429, headers={"Retry-After": "30"}))
+        task = world.start()
+        await world.receiver.wait_for(1)
+        end = world.target.spool.cursor.end
+        await world.until(lambda: world.target.spool.cursor.end > end + 10)
+        await world.stop(task)
+        assert len(world.receiver.requests) == 1
+
+    play(scenario)
 
 
 def test_a_receiver_without_metrics_counts_as_restarted_when_its_connection_broke(play: Any) -> None:

@@ -95,3 +95,17 @@ def test_a_receiver_that_is_away_is_asked_again(clock: Any) -> None:
                 assert sender.version is None
 
     asyncio.run(main())
+
+
+def test_after_an_answer_of_too_large_requests_are_half_as_large(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver() as receiver:
+            receiver.answers.append(web.Response(status=413))
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            rows = rows_of(100, series=10)
+            async with sender.delivery.session() as session:
+                assert await sender.deliver(session, rows, None) == ((), None)
+                assert sender.samples_max == 500
+                assert len((await sender.deliver(session, rows[:50], None)).done) == 50
+
+    asyncio.run(main())
