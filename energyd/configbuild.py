@@ -6,6 +6,7 @@ Law: a key that the table does not know, a value that its type refuses, and sett
 
 import difflib
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from energyd import settings
@@ -257,4 +258,28 @@ def _warnings(config: Config, tree: Node) -> list[str]:
         warnings.append(f"{entries['metrics'].value['port'].where}: metrics.port: 8123 is also the port of Home Assistant")
     if not config.metrics.enabled and not config.metrics.push:
         warnings.append(f"{entries['metrics'].where}: metrics: neither served nor pushed; nobody will see what is measured")
+    return [*warnings, *_tariff_warnings(config, entries)]
+
+
+def _end(tariff: Tariff, tariffs: tuple[Tariff, ...]) -> str:
+    """The last day of a table; one without an end ends where the next of its meter begins."""
+    later = [other.valid_from for other in tariffs if other.meter == tariff.meter and other.valid_from > tariff.valid_from]
+    return tariff.valid_to or min(later, default="9999-12-31")
+
+
+def _tariff_warnings(config: Config, entries: Any) -> list[str]:
+    """Tables that no meter uses, and days between two tables of a meter that none has a price for."""
+    warnings = []
+    known = [meter.name for meter in config.meters]
+    for number, tariff in enumerate(config.tariffs):
+        where = f"{entries['tariffs'].value[number].where}: tariffs[{number}]"
+        if known and tariff.meter is not None and tariff.meter not in known:
+            warnings.append(f"{where}.meter: no meter is named {tariff.meter}; there are: {', '.join(known)}")
+        others = [other for other in config.tariffs if other.meter in (tariff.meter, None) and other is not tariff]
+        last = tariff.valid_to
+        if last is None or any(other.valid_from <= last < _end(other, config.tariffs) for other in others):
+            continue
+        later = min((other.valid_from for other in others if other.valid_from > last), default=None)
+        if later is not None and date.fromisoformat(later) - date.fromisoformat(last) > timedelta(days=1):
+            warnings.append(f"{where}.valid_to: no table has a price from the day after {last} until {later}")
     return warnings

@@ -1,5 +1,7 @@
 """Every known variable has its effect or is answered with the reason why it has none; errors name the variable."""
 
+import json
+
 import pytest
 
 from energyd import environment, settings
@@ -102,6 +104,33 @@ def test_what_has_no_effect_or_is_probably_not_meant_is_answered(environ, warned
     (warning,) = load_with_warnings(None, environ).warnings
     assert warning.startswith(warned + ": ")
     assert why in warning
+
+
+@pytest.mark.parametrize(
+    ("tariffs", "said"),
+    [
+        ([("a", None, "2026-01-01", "2026-01-31"), ("b", None, "2026-02-01", None)], []),
+        (
+            [("b", None, "2026-02-02", None), ("a", None, "2026-01-01", "2026-01-31")],
+            ["tariffs[1].valid_to: no table has a price from the day after 2026-01-31 until 2026-02-02"],
+        ),
+        ([("a", "linky", "2026-01-01", "2026-01-31"), ("b", "linky", "2026-03-01", None), ("c", None, "2026-01-01", None)], []),
+        ([("a", None, "2026-01-01", None), ("b", None, "2026-02-01", "2026-02-28")], []),
+        (
+            [("a", None, "2026-01-01", None), ("b", None, "2026-02-01", "2026-02-28"), ("c", None, "2026-03-02", None)],
+            ["tariffs[1].valid_to: no table has a price from the day after 2026-02-28 until 2026-03-02"],
+        ),
+        ([("a", "linki", "2026-01-01", None)], ["tariffs[0].meter: no meter is named linki; there are: linky"]),
+    ],
+)
+def test_days_without_a_price_and_tables_without_a_meter_are_said(load, tariffs, said):
+    rows = [
+        {key: value for key, value in zip(("name", "meter", "valid_from", "valid_to"), row, strict=True) if value is not None}
+        for row in tariffs
+    ]
+    environ = {"ENERGYD_METERS": '[{"name": "linky", "device": "/dev/a"}]', "ENERGYD_TARIFFS": json.dumps(rows)}
+    warnings = load_with_warnings(None, environ).warnings
+    assert [warning.partition(": ")[2] for warning in warnings] == said
 
 
 def test_the_file_that_socat_made_gives_way_to_its_host(load):
