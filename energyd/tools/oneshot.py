@@ -30,17 +30,18 @@ def consumption(power_w: float | None) -> dict[str, float | None]:
 def describe(shot: Snapshot, advice: Sequence[str]) -> dict[str, Any]:
     """The Snapshot in Scaphandre's words."""
     at_s = shot.real_ns / NS_PER_S
-    processes = sorted(shot.processes.visible, key=lambda process: -process.power_w)
+    measured = shot.host.energy_uj is not None
+    processes = sorted(shot.processes.visible, key=lambda process: (-process.power_w, -process.cpu_ns))
     packages = [zone for zone in shot.zones if zone.domain == "package"]
     return {
         "host": {**consumption(shot.host.power_w), "timestamp": at_s, "source": shot.host.source or None, "no_power": list(advice)},
-        "consumers": [_consumer(process, at_s) for process in processes],
-        "other": consumption(shot.processes.other_power_w if shot.host.energy_uj is not None else None),
+        "consumers": [_consumer(process, at_s, measured) for process in processes],
+        "other": consumption(shot.processes.other_power_w if measured else None),
         "sockets": [_socket(number, package, shot.zones, at_s) for number, package in enumerate(packages)],
     }
 
 
-def _consumer(process: Process, at_s: float) -> dict[str, Any]:
+def _consumer(process: Process, at_s: float, measured: bool) -> dict[str, Any]:
     return {
         "pid": process.pid,
         "exe": process.comm,
@@ -49,7 +50,7 @@ def _consumer(process: Process, at_s: float) -> dict[str, Any]:
         "group": process.group,
         "environment": process.environment,
         "cpu_s": process.cpu_ns / NS_PER_S,
-        **consumption(process.power_w),
+        **consumption(process.power_w if measured else None),
         "timestamp": at_s,
     }
 

@@ -29,10 +29,10 @@ EVERYBODY: Final = 100_000
 """More processes than a machine has: each is followed by its own name."""
 SWEEPS: Final = 4  # of the energy counters between two tables
 HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
-ORDERS: Final[dict[str, Callable[["Row"], float]]] = {
-    "w": lambda row: row.power_w,
-    "j": lambda row: row.energy_j,
-    "c": lambda row: row.cpu_percent,
+ORDERS: Final[dict[str, Callable[["Row"], tuple[float, float]]]] = {  # without a power source, CPU time tells them apart
+    "w": lambda row: (row.power_w, row.cpu_percent),
+    "j": lambda row: (row.energy_j, row.cpu_percent),
+    "c": lambda row: (row.cpu_percent, row.power_w),
 }
 
 
@@ -93,11 +93,13 @@ def table(
     head = [f"energyd top: host {power}, {shot.processes.alive} processes", zones or (advice[0] if advice else ""), ""]
     head.append(f"{'W':>8} {'J':>10} {'CPU %':>6} {'PID':>7} {'UID':>6}  {'NAME':<15}  {last}")
     ordered = sorted(rows, key=ORDERS[order], reverse=True)[: max(1, lines - len(head) - 1)]
-    return [line[:columns] for line in [*head, *map(_line, ordered)]]
+    measured = host.energy_uj is not None
+    return [line[:columns] for line in [*head, *(_line(row, measured) for row in ordered)]]
 
 
-def _line(row: Row) -> str:
-    figures = f"{row.power_w:>8.2f} {row.energy_j:>10.2f} {row.cpu_percent:>6.1f} {row.pid:>7} {row.uid:>6}"
+def _line(row: Row, measured: bool) -> str:
+    energy = f"{row.power_w:>8.2f} {row.energy_j:>10.2f}" if measured else f"{'-':>8} {'-':>10}"
+    figures = f"{energy} {row.cpu_percent:>6.1f} {row.pid:>7} {row.uid:>6}"
     return f"{figures}  {plain(row.name):<15}  {plain(row.group)}".rstrip()
 
 

@@ -40,6 +40,20 @@ def test_json_speaks_as_scaphandre_does():
     assert said["sockets"][0]["domains"][0]["consumption"] == 10_000_000
 
 
+def test_without_a_power_source_cpu_time_ranks_and_no_watt_is_made_up():
+    now = shot(process(1, "idle", 0.0), process(2, "busy", 0.0, cpu_ns=10**9, busy_cpus=1.5), process(3, "some", 0.0, cpu_ns=10**6))
+    now = now._replace(host=now.host._replace(energy_uj=None, power_w=None, source=""), zones=())
+    said = oneshot.describe(now, ["no module"])
+    assert [(consumer["pid"], consumer["power_w"], consumer["cpu_s"]) for consumer in said["consumers"]] == [
+        (2, None, 1.0),
+        (3, None, 0.001),
+        (1, None, 0.0),
+    ]
+    for order in top.ORDERS:
+        first = top.table(now, rows(now), order, (80, 24), ["no module"])[4]
+        assert first.split()[:4] == ["-", "-", "150.0", "2"]
+
+
 def test_json_of_this_machine(tree, run):
     said = json.loads(run("json", "--set", f"sysfs_root={tree}", "--seconds", "0.6", "--top", "5").stdout)
     assert said["host"]["power_w"] == pytest.approx(50, rel=0.1)
