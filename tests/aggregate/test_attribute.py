@@ -26,6 +26,11 @@ def test_a_split_is_fair_to_a_microjoule_and_gives_nothing_for_nothing(energy_uj
             assert share_uj == 0
 
 
+def test_who_used_nothing_gets_nothing_where_the_sum_is_rounded_down():
+    """2328982830 * (487224 / 2328982830) is less than 487224 in doubles: whoever comes last must not get the rest."""
+    assert split(487224, np.array([2325348895, 3633935, 0, 0], np.int64)).tolist()[2:] == [0, 0]
+
+
 @given(
     energy_uj=st.integers(0, 10**12),
     elapsed_ns=st.integers(0, 10**12),

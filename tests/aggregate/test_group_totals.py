@@ -210,28 +210,34 @@ def totals(processes):
     return visible, processes.other_energy_uj, processes.gone_energy_uj, processes.hidden_energy_uj, processes.other_cpu_ns
 
 
-def test_when_a_silent_command_goes_out_of_view_does_not_depend_on_when_it_is_folded():
+@pytest.mark.parametrize("kept", [1, COMMANDS_KEPT])
+def test_when_a_silent_command_goes_out_of_view_does_not_depend_on_when_it_is_folded(monkeypatch, kept):
     """The room that it leaves is taken by another from the same interval on; else `other` would be less after a replay.
-    And it does not depend on how often the daemon was started anew."""
-    world, prompt, late = quiet_world(records=True), new_engine(top=4), new_engine(top=4)
+    And it does not depend on how often the daemon was started anew, nor on whether it is forgotten or waits."""
+    monkeypatch.setattr("energyd.aggregate.processes.COMMANDS_KEPT", kept)
+    world, prompt, late = quiet_world(records=True), new_engine(top=3), new_engine(top=3)
     for second in range(100):
-        for comm in ("brief", "short", "quick", "steady", "often") if second < 10 else ("steady", "often"):
-            world.work_shortly("/system.slice/b.service", 40_000_000 if second < 10 else 4_000_000, comm)
+        early, late_again = second < 10, second > 85
+        for lead, comm in enumerate(("often", "steady", "quick", "short", "brief")):
+            used_ns = 30_000_000 + lead * 2_000_000 if early else 80_000_000 if lead == 3 else 4_000_000
+            if early or late_again or lead < 2:
+                world.work_shortly("/system.slice/b.service", used_ns, comm)
         world.advance(NS_PER_S // 10)
         world.run(0.9)
     labels, energy, usage = list(world.labels), world.energy.take(), world.usage.take()
     world.feed(late, energy, usage)
     world.labels = labels
-    shown = set()
+    shown, most_hidden_uj = set(), 0
     for energy_piece, usage_piece in zip(cut_at_batches(energy, 100, 1), cut_at_batches(usage, 100, 1), strict=True):
         world.feed(prompt, energy_piece, usage_piece)
         state = saved(prompt)
-        prompt = new_engine(top=4)
+        prompt = new_engine(top=3)
         prompt.restore(state, same_boot=True)
         shown |= {process.comm for process in snapshot(prompt, world).processes.visible}
-    assert {"brief", "short", "quick"} & shown
-    assert {"steady", "often"} <= shown
-    assert snapshot(prompt, world).processes.hidden_energy_uj > 0
+        most_hidden_uj = max(most_hidden_uj, snapshot(prompt, world).processes.hidden_energy_uj)
+    assert {"brief", "short", "steady", "often"} <= shown
+    assert most_hidden_uj > 0
+    assert (snapshot(prompt, world).processes.gone_energy_uj > 0) == (kept == 1)
     assert totals(snapshot(prompt, world).processes) == totals(snapshot(late, world).processes)
 
 

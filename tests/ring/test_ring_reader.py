@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from energyd.ring import layout
-from energyd.ring.reader import Cursor, RingReader
+from energyd.ring.reader import Cursor, MappedRing, RingReader
 from energyd.ring.writer import RingWriter
 from energyd.samples import COUNTER, END, LAST, RAPL, TIC
 from energyd.service.clock import SYSTEM_CLOCK
@@ -242,6 +242,23 @@ def test_a_rotation_is_followed_after_the_old_file_has_been_drained(open_writer,
     assert (counts(first), first_labels) == ((3, 0, 0, False), [])
     assert (counts(second), second_labels) == ((2, 0, 1, True), [(1, {"new": 1})])
     assert counts(reader.poll()) == (0, 0, 0, False)
+
+
+def test_what_is_written_just_before_a_rotation_is_read_however_late_the_reader_notices(open_writer, reader, monkeypatch):
+    writer = open_writer()
+    fill(writer, 1)
+    reader.poll()
+    really = MappedRing.has_name
+
+    def turn_first(ring, path):
+        monkeypatch.undo()
+        fill(writer, 1)
+        writer.rotate()
+        return really(ring, path)
+
+    monkeypatch.setattr(MappedRing, "has_name", turn_first)
+
+    assert [counts(reader.poll()), counts(reader.poll())] == [(3, 0, 0, False), (0, 0, 0, True)]
 
 
 def test_who_was_away_while_the_ring_was_replaced_reads_the_predecessor_first(open_writer, run_dir, reader):

@@ -297,6 +297,21 @@ def test_leftovers_of_a_death_while_rotating_do_not_matter(open_writer, run_dir)
     assert not (run_dir / "rapl.labels").is_symlink()
 
 
+def test_there_need_not_be_room_for_more_than_a_ring_and_its_predecessor(open_writer, run_dir, monkeypatch):
+    writer = open_writer()
+    writer.rotate()
+    assert (run_dir / "rapl.ring.old").exists()
+    allocate, beside = files._allocate, []
+
+    def look(path, size):
+        beside.extend(sorted(each.name for each in run_dir.glob("rapl.ring*")))
+        return allocate(path, size)
+
+    monkeypatch.setattr(files, "_allocate", look)
+    writer.rotate()
+    assert beside == ["rapl.ring"]
+
+
 @pytest.mark.parametrize("fatal", [1, 2, 3, 4])
 def test_a_death_between_any_two_renames_is_rotated_again_and_who_was_away_misses_nothing(open_writer, run_dir, monkeypatch, fatal):
     first = open_writer()

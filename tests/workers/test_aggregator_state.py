@@ -1,10 +1,12 @@
 """What the aggregator does with the state that it finds."""
 
+import asyncio
 import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ from energyd import keeper
 from energyd.config import Config, Energy, GroupRule, Metrics
 from energyd.keeper import Keeper
 from energyd.service import statefile
+from energyd.workers import aggregator
 
 
 @pytest.fixture
@@ -72,3 +75,50 @@ def test_after_a_change_of_the_rules_all_labels_are_read_again(settings: Config)
     assert Keeper(settings).feed.cursors()["usage"] == ["identity", 7, 99]
     changed = settings._replace(groups=(GroupRule(name="x", comm=("y",)),))
     assert Keeper(changed).feed.cursors()["usage"] == ["identity", 7, 0]
+
+
+def test_after_a_reboot_rings_are_read_from_their_beginning(settings: Config) -> None:
+    first = Keeper(settings)
+    first.feed.cursors = lambda: {"usage": ["identity", 7, 99]}  # type: ignore[method-assign]
+    first._boot_id = "of another boot"
+    first.save_totals()
+    assert Keeper(settings).feed.cursors() == {}
+
+
+class Rings:
+    """Of a keeper that only counts how often it has saved: the ring is replaced at these turns."""
+
+    def __init__(self, replaced: set[int]) -> None:
+        self.feed = self
+        self._replaced, self.turns = replaced, 0
+        self.saved_at: list[int] = []
+
+    def every_second(self) -> None:
+        self.turns += 1
+
+    def any_replaced(self) -> bool:
+        return self.turns in self._replaced
+
+    def save_totals(self) -> None:
+        self.saved_at.append(self.turns)
+
+
+@pytest.mark.parametrize(("replaced", "saved_at"), [(set(), [1]), ({4}, [1, 4])])
+def test_totals_are_saved_at_the_first_turn_and_whenever_a_ring_has_been_replaced(
+    monkeypatch: pytest.MonkeyPatch, replaced: set[int], saved_at: list[int]
+) -> None:
+    """Whoever is killed every few seconds would else replay from ever further back than the rings reach."""
+    monkeypatch.setattr(aggregator, "FOLD_S", 0.001)
+    rings = Rings(replaced)
+
+    async def look() -> None:
+        stop = asyncio.Event()
+        outlets = SimpleNamespace(pushing=asyncio.get_running_loop().create_future())
+        loop = asyncio.create_task(aggregator.main_loop(rings, outlets, stop))  # type: ignore[arg-type]
+        while rings.turns < 6:
+            await asyncio.sleep(0.001)
+        stop.set()
+        await loop
+
+    asyncio.run(look())
+    assert rings.saved_at == saved_at
