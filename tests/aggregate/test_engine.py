@@ -1,6 +1,7 @@
 """The laws of attribution, on simulated machines of which everything is known."""
 
 import msgpack
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from worlds import World, cut_at_batches, new_engine, snapshot
 
 from energyd import samples
 from energyd.aggregate.idle import IdleBaseline
+from energyd.aggregate.ranking import Ranking
 from energyd.units import NS_PER_S, UJ_PER_J, UW_PER_W
 
 seeds = st.integers(0, 10**6)
@@ -25,7 +27,7 @@ def assert_conserved(shot):
         assert min(parts) >= 0
     shown = sum(process.energy_uj for process in shot.processes.visible) + shot.processes.other_energy_uj
     given_uj = sum(zone.processes_uj for zone in shot.zones)
-    assert shown + shot.processes.gone_energy_uj <= given_uj
+    assert shown + shot.processes.gone_energy_uj + shot.processes.hidden_energy_uj == given_uj
 
 
 @settings(deadline=None, max_examples=40)
@@ -174,6 +176,36 @@ def test_the_idle_power_is_the_least_of_all_quiet_windows(powers_w):
         for _ in range(10):
             baseline.observe(power_w * UJ_PER_J, NS_PER_S, 0.01)
     assert baseline.power_uw == 4 * UW_PER_W
+
+
+def test_a_zone_that_begins_within_an_interval_idles_only_from_then_on():
+    world, engine = World(3, faults=False, zones=1), new_engine()
+    world.scan(keyframe=True)
+    world.advance(NS_PER_S * 4 // 10)
+    world.sweep()
+    world.feed(engine)
+    engine.zones.zones["package-0"].idle.power_uw = 4 * UW_PER_W
+    world.power_w[0] = 24
+    world.advance(NS_PER_S // 10)
+    world.sweep()
+    world.scan()
+    world.advance(NS_PER_S // 10)
+    world.sweep()
+    world.feed(engine)
+    zone = snapshot(engine, world).zones[0]
+    assert zone.idle_uj == 4 * UJ_PER_J // 10
+
+
+def test_who_goes_leaves_energy_and_cpu_time_behind():
+    ranking = Ranking(2)
+    ranking.make_room(3)
+    slots = np.arange(3)
+    ranking.book(slots, np.array([50, 30, 7]), np.array([500, 300, 70]), NS_PER_S, True)
+    ranking.clear([0, 2])
+    assert (ranking.gone_energy_uj, ranking.gone_cpu_ns) == (50, 500)
+    assert (ranking.other_energy_uj, ranking.other_cpu_ns) == (7, 70)
+    assert int(ranking.energy_uj.sum()) == 30
+    assert int(ranking.cpu_ns.sum()) == 300
 
 
 def test_cpu_time_is_counted_where_there_is_no_power_source():
