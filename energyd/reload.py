@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     run_dir = places.running(arguments.config, arguments.set, os.environ, os.getuid())
     saved = rundir.read_json(rundir.invocation_file(run_dir))
     if saved is None:
-        unitstates.systemctl(["reload", "energyd.service"])
+        unitstates.systemctl(["reload-or-restart", "energyd.service"])  # what was stopped is started
         return EXIT_OK
     pairs = tuple((key, text) for key, text in saved["settings"])
     invocation = run.Invocation(saved["config"], pairs, saved["simulate"], saved["truth_dir"], saved["environment"])

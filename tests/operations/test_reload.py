@@ -132,4 +132,4 @@ def test_units_of_systemd_are_reloaded_by_systemd(run_dir, monkeypatch):
     monkeypatch.setattr(unitstates, "systemctl", asked.append)
 
     assert main(["reload", "--set", f"run_dir={run_dir}"]) == 0
-    assert asked == [["reload", "energyd.service"]]
+    assert asked == [["reload-or-restart", "energyd.service"]]
