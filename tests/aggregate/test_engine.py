@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import World, cut_at_batches, new_engine, snapshot
+from worlds import SCAN_NS, World, cut_at_batches, new_engine, snapshot
 
 from energyd import samples
 from energyd.aggregate.idle import IdleBaseline
@@ -307,6 +307,27 @@ def test_a_pid_that_is_used_again_is_shown_once():
     shown = [process.pid for process in snapshot(engine, world).processes.visible]
     assert shown.count(pid) <= 1
     assert len(shown) == len(set(shown))
+
+
+def test_who_is_missing_from_a_keyframe_has_ended_though_nobody_saw_it_go():
+    """The record of the end was overwritten before it was read."""
+    world, engine = World(3, faults=False, zones=1), new_engine(top=50)
+    world.run(2)
+    world.feed(engine)
+    before = snapshot(engine, world).processes
+    lost = next(iter(world.processes))
+    pid = world.processes.pop(lost)[0]
+    world.advance(SCAN_NS)
+    world.sweep()
+    world.scan()
+    world.feed(engine)
+    assert snapshot(engine, world).processes.alive == before.alive
+    world.run(1)
+    world.feed(engine)
+    after = snapshot(engine, world).processes
+    assert after.alive == before.alive - 1
+    assert pid not in [process.pid for process in after.visible]
+    assert_conserved(snapshot(engine, world))
 
 
 def test_memory_stays_flat_while_processes_come_and_go():
