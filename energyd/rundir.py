@@ -4,6 +4,7 @@ Everything in it is worth nothing once the programs have ended. One `energyd run
 kernel releases it whatever the end). Law: `clean` removes only names that energyd gives, never what else lies there.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -129,7 +130,8 @@ def clean(run_dir: str) -> None:
     shutil.rmtree(simulation_dir(run_dir), ignore_errors=True)
     for pattern in OURS:
         for path in place.glob(pattern):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a directory of that name: not ours
+                path.unlink()
     _remove_if_empty(run_dir)
 
 

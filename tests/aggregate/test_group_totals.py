@@ -215,7 +215,11 @@ def test_when_a_silent_command_goes_out_of_view_does_not_depend_on_when_it_is_fo
     """The room that it leaves is taken by another from the same interval on; else `other` would be less after a replay.
     And it does not depend on how often the daemon was started anew, nor on whether it is forgotten or waits."""
     monkeypatch.setattr("energyd.aggregate.processes.COMMANDS_KEPT", kept)
-    world, prompt, late = quiet_world(records=True), new_engine(top=3), new_engine(top=3)
+    world, prompt, late = (
+        quiet_world(records=True),
+        new_engine(top=3, proportional_idle=True),
+        new_engine(top=3, proportional_idle=True),
+    )
     for second in range(100):
         early, late_again = second < 10, second > 85
         for lead, comm in enumerate(("often", "steady", "quick", "short", "brief")):
@@ -231,7 +235,7 @@ def test_when_a_silent_command_goes_out_of_view_does_not_depend_on_when_it_is_fo
     for energy_piece, usage_piece in zip(cut_at_batches(energy, 100, 1), cut_at_batches(usage, 100, 1), strict=True):
         world.feed(prompt, energy_piece, usage_piece)
         state = saved(prompt)
-        prompt = new_engine(top=3)
+        prompt = new_engine(top=3, proportional_idle=True)
         prompt.restore(state, same_boot=True)
         shown |= {process.comm for process in snapshot(prompt, world).processes.visible}
         most_hidden_uj = max(most_hidden_uj, snapshot(prompt, world).processes.hidden_energy_uj)

@@ -7,7 +7,9 @@ import pytest
 
 from energyd import samples
 from energyd.aggregate.engine import Engine
-from energyd.feed import Feed
+from energyd.aggregate.readers import ReaderBook
+from energyd.feed import Feed, Follower
+from energyd.ring.reader import RingReader
 from energyd.ring.writer import RingWriter
 from energyd.units import NS_PER_S
 
@@ -167,3 +169,27 @@ def test_the_heartbeat_of_a_ring_has_an_age(machine, tmp_path):
     feed.pull()
     ages = {ring.name: ring.heartbeat_age_ns for ring in feed.rings(machine.clock.now_ns + 5)}
     assert ages["rapl"] == 5
+
+
+def test_labels_of_a_ring_that_was_replaced_are_forgotten_before_its_successor_names_anybody(tmp_path):
+    machine, heard = Machine(tmp_path), []
+    reader = RingReader(tmp_path, "usage", samples.USAGE)
+    follower = Follower(
+        reader,
+        ReaderBook(samples.USAGE.name),
+        feed=lambda records: heard.append("records"),
+        label=lambda identifier, entry: heard.append(entry["comm"]),
+        forget_labels=lambda: heard.append("forget"),
+    )
+    machine.run(1)
+    follower.pull()
+    machine.usage.rotate()
+    machine.usage.label({"kind": "process", "pid": 8, "start_ticks": 1, "comm": "heir"})
+    machine.run(1)
+    while follower.pull():
+        pass
+    reader.close()
+    machine.close()
+
+    assert heard == ["burner", "records", "forget", "heir", "records"]
+    assert follower.replaced

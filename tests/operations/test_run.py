@@ -323,6 +323,16 @@ def test_the_end_removes_what_is_ours_and_nothing_else(run_dir):
     assert not run_dir.exists()
 
 
+def test_what_only_has_a_name_like_ours_does_not_keep_the_end_from_removing_the_rest(run_dir):
+    (run_dir / "rapl.ring.old").mkdir()
+    for name in ("rapl.ring", "usage.ring", "config.json"):
+        (run_dir / name).write_text("")
+
+    rundir.clean(str(run_dir))
+
+    assert [path.name for path in run_dir.iterdir()] == ["rapl.ring.old"]
+
+
 def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(run_dir, monkeypatch):
     import fcntl
 
