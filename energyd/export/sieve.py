@@ -3,8 +3,8 @@
 Rows are halved first, the older half going first, then the series of one row. Rows that are out of order because they may be there
 already are sent one by one until the first that is not there; halving would send a younger one first, and what is older and not
 there would never be taken after that. Law: nothing is given up because a receiver refuses everything: before anything is halved, a
-sample that it has taken before is sent once more, and if that is refused too, the batch waits. A row that is too old is too old as a
-whole; one that is out of order is given up as a whole when each eighth of it is.
+sample that it has taken before is sent once more, and if that is refused too, the batch waits. A row that is too old is too old as
+a whole; one that is out of order is given up as a whole when each eighth of it is.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
