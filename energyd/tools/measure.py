@@ -56,15 +56,20 @@ class Run(NamedTuple):
     exit_code: int
 
 
-def share_of(host_j: float, idle_j: float, seconds: float, cpu_s: float, machine_cpu_s: float) -> tuple[float, float]:
-    """Joules of a command that used `cpu_s` of the machine's `machine_cpu_s`, and the bound of their error by the clocks."""
+def share_of(
+    host_j: float, idle_j: float, seconds: float, cpu_s: float, machine_cpu_s: float, recent_w: float = 0.0
+) -> tuple[float, float]:
+    """Joules of a command that used `cpu_s` of the machine's `machine_cpu_s`, and the bound of their error by the clocks.
+
+    `recent_w` is the host's power around it: registers that did not move during a short command have not stood still.
+    """
     active_j = max(0.0, host_j - idle_j)
     busy_s = max(machine_cpu_s, cpu_s)
     if busy_s <= 0 or seconds <= 0:
         return 0.0, active_j
     share = cpu_s / busy_s
     clock_error = min(1.0, 2 * TICK_S / busy_s)
-    return active_j * share, active_j * clock_error + 2 * REGISTER_S * host_j / seconds
+    return active_j * share, active_j * clock_error + 2 * REGISTER_S * max(host_j / seconds, recent_w)
 
 
 def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, float, int]:
@@ -108,7 +113,7 @@ def account(before: Reading, after: Reading, shot: Snapshot, seconds: float, cpu
         return Run(seconds, cpu_s, machine_cpu_s, zones_j, None, None, None, None, "", code)
     host_j = sum(zones_j[zone.name] for zone in shot.zones if zone.additive and zone.readable)
     idle_j = None if idle_w is None else min(host_j, idle_w * seconds)
-    command_j, bound_j = share_of(host_j, idle_j or 0.0, seconds, cpu_s, machine_cpu_s)
+    command_j, bound_j = share_of(host_j, idle_j or 0.0, seconds, cpu_s, machine_cpu_s, shot.host.power_w or 0.0)
     return Run(seconds, cpu_s, machine_cpu_s, zones_j, host_j, idle_j, command_j, bound_j, shot.host.source, code)
 
 

@@ -19,6 +19,12 @@ def test_a_command_never_gets_more_than_was_measured_above_idle(host_j, idle_j, 
     assert bound_j >= 0
 
 
+def test_registers_that_did_not_move_during_a_short_command_do_not_make_its_figure_exact():
+    command_j, bound_j = measure.share_of(0.0, 0.0, 0.002, 0.001, 0.002, recent_w=50.0)
+    assert command_j == 0.0
+    assert bound_j == pytest.approx(0.1)  # a millisecond at both ends
+
+
 def test_a_command_alone_on_a_busy_machine_gets_everything_above_idle():
     assert measure.share_of(100.0, 40.0, 10.0, 5.0, 5.0)[0] == pytest.approx(60.0)
 
