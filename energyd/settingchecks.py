@@ -66,8 +66,8 @@ def absolute_path(text: str) -> str:
 
 def metrics_path(text: str) -> str:
     _matching(METRICS_PATH_PATTERN, text, "a path such as /metrics")
-    if text == "/" or text.startswith("/-/"):
-        raise ValueError("must not be / or below /-/, where other pages are")
+    if text in ("/", "/api/v1/snapshot") or text.startswith("/-/"):
+        raise ValueError("must not be /, /api/v1/snapshot or below /-/, where other pages are")
     return text
 
 

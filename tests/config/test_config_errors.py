@@ -73,8 +73,9 @@ MISTAKES = [
     ("metrics: {labels: {__a: x}}", "metrics.labels: __a: label names that begin with __ belong to Prometheus; choose another"),
     ("metrics: {labels: {zone: x}}", "metrics.labels: zone: energyd's own series carry a label of that name; choose another"),
     ("metrics: {path: metrics}", "metrics.path: must be a path such as /metrics, not 'metrics'"),
-    ("metrics: {path: /-/ready}", "metrics.path: must not be / or below /-/, where other pages are"),
-    ("metrics: {path: /}", "metrics.path: must not be / or below /-/, where other pages are"),
+    ("metrics: {path: /-/ready}", "metrics.path: must not be /, /api/v1/snapshot or below /-/, where other pages are"),
+    ("metrics: {path: /api/v1/snapshot}", "metrics.path: must not be /, /api/v1/snapshot or below /-/, where other pages are"),
+    ("metrics: {path: /}", "metrics.path: must not be /, /api/v1/snapshot or below /-/, where other pages are"),
     (
         "metrics: {listen: 256.0.0.1}",
         "metrics.listen: must be an address such as 127.0.0.1, 0.0.0.0 or ::1, or a host name, not '256.0.0.1'",
