@@ -61,6 +61,16 @@ def test_days_before_a_new_contract_keep_their_periods_and_their_price(tmp_path,
     assert costs["this_month"] - costs["today"] == 2 * BEFORE[1] + AFTER[1]
 
 
+def test_a_meter_that_names_only_its_calendar_keeps_the_old_one_for_the_days_before(tmp_path):
+    """Nothing is learned of its registers: they are those of the calendar of the day."""
+    world = World(tmp_path, tariffs=TABLES)
+    for hour in range(72):
+        calendar = "BASE" if hour < 48 else "H PLEINE/CREUSE"
+        world.frame(at("2026-01-10T00:00") + hour * 3600, {"EASF01": hour * 1000}, mode="standard", texts={"NGTF": calendar})
+    assert told(world, date(2026, 1, 10)) == BEFORE
+    assert told(world, date(2026, 1, 12))[0] == {"hc": 23_000}
+
+
 def test_the_last_day_of_a_contract_is_shown_on_the_day_after_as_what_it_was(tmp_path):
     world = World(tmp_path, tariffs=TABLES)
     live(world, "2026-01-10T00:00", "2026-01-12T12:00", "2026-01-12T00:00")

@@ -102,6 +102,14 @@ def test_a_gap_that_ends_just_after_an_hour_ends_with_that_hour():
     assert meter.at(hour + 30) == [(MIDNIGHT + 200, scribe.GAP_BEGIN), (hour, scribe.HOUR)]
 
 
+@pytest.mark.parametrize(("late_s", "why"), [(120, scribe.HOUR), (121, scribe.GAP_END)])
+def test_a_reading_of_two_minutes_later_still_stands_for_the_hour_and_a_later_one_does_not(late_s, why):
+    meter = Meter()
+    hour = MIDNIGHT + 3600
+    meter.at(hour - 10)
+    assert meter.at(hour + late_s) == [(hour if why == scribe.HOUR else hour + late_s, why)]
+
+
 def test_a_silence_within_an_hour_is_no_gap():
     meter = Meter()
     meter.at(MIDNIGHT + 100)
