@@ -7,6 +7,7 @@ long each time up to 10 s. Law: nothing that a device does is raised; each chang
 """
 
 import errno
+import grp
 import os
 import pwd
 from collections.abc import Callable
@@ -207,10 +208,19 @@ def explain(device: str, error: Exception) -> str:
     if number == errno.ENOENT:
         return f"{device} does not exist; `ls -l /dev/serial/by-id` shows the adapters that do; waiting for it"
     if number in (errno.EACCES, errno.EPERM):
-        return f"no permission to open {device}: run `adduser {_user()} dialout`, then start energyd again"
+        return f"no permission to open {device}; `sudo adduser {_user()} {_group(device)}`, then start energyd again"
     if number in (errno.EAGAIN, errno.EBUSY):
         return f"another program reads {device}: `fuser {device}` names it; waiting until it lets go"
     return f"{device}: {error}; trying again"
+
+
+def _group(device: str) -> str:
+    """Whose members may open it; Debian's for serial lines where that cannot be known, or would be root."""
+    try:
+        gid = os.stat(device).st_gid
+        return grp.getgrgid(gid).gr_name if gid else "dialout"
+    except (OSError, KeyError):
+        return "dialout"
 
 
 def _user() -> str:

@@ -1,8 +1,11 @@
 """A line through a scripted port and a clock that the test turns: detection, loss, reconnection, and what is said about it."""
 
 import errno
+import grp
+import os
 import termios
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -332,3 +335,15 @@ def test_closing_a_port_that_is_gone_is_no_fault() -> None:
 )
 def test_each_fault_of_a_device_comes_with_its_mend(number: int, mend: str) -> None:
     assert mend in explain("/dev/meter", OSError(number, "text"))
+
+
+def test_the_group_that_is_told_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uucp on some systems, tty of a pseudo terminal; the part behind `; ` is what `energyd doctor` prints as the mend."""
+    monkeypatch.setattr(os, "stat", lambda _device: SimpleNamespace(st_gid=10))
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: SimpleNamespace(gr_name="uucp" if gid == 10 else "dialout"))
+    reason, _, mend = explain("/dev/ttyUSB0", OSError(errno.EACCES, "Permission denied")).partition("; ")
+
+    assert reason == "no permission to open /dev/ttyUSB0"
+    assert " uucp`, then start energyd again" in mend
+    monkeypatch.setattr(os, "stat", lambda _device: SimpleNamespace(st_gid=0))
+    assert " dialout`" in explain("/dev/ttyUSB0", OSError(errno.EACCES, "Permission denied"))
