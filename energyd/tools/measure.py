@@ -75,12 +75,20 @@ def share_of(
 def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, float, int]:
     """Run `command` to its end, calling `sweep` all the while: (seconds, CPU seconds of its tree, exit code).
 
-    Ctrl-C reaches the command, as it does under a shell; we wait for what it makes of it.
+    Ctrl-C reaches the command, as it does under a shell, and who ends us ends it; we wait for what it makes of it.
     """
     begin_ns = CLOCK.mono_ns()
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)  # a handler, not SIG_IGN: the command would inherit that
+    started: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        for child in started:
+            child.send_signal(number)
+
+    interrupt = signal.signal(signal.SIGINT, lambda _number, _frame: None)  # a handler, not SIG_IGN: the command would inherit that
+    terminate = signal.signal(signal.SIGTERM, pass_on)
     try:
         child = subprocess.Popen(command)
+        started.append(child)
         pidfd = os.pidfd_open(child.pid)
         with contextlib.closing(os.fdopen(pidfd, "rb", buffering=0)):
             while not select.select([pidfd], [], [], SWEEP_S)[0]:
@@ -89,7 +97,8 @@ def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, f
         end_ns = CLOCK.mono_ns()
         child.returncode = os.waitstatus_to_exitcode(status)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
     code = child.returncode if child.returncode >= 0 else 128 - child.returncode
     return (end_ns - begin_ns) / NS_PER_S, usage.ru_utime + usage.ru_stime, code
 

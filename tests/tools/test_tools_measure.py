@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -75,6 +78,31 @@ def test_a_file_that_no_kernel_can_execute_is_named_and_no_traceback(tree, run, 
         assert done.returncode == 126
         assert done.stderr.startswith(f"energyd measure: {command}: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_who_ends_the_measurement_ends_the_command_and_is_told_its_energy(tree):
+    arguments = (
+        "measure",
+        "--json",
+        "--set",
+        f"sysfs_root={tree}",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 9' TERM; echo on; sleep 30 & wait",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "energyd", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as measuring:
+        try:
+            assert measuring.stdout is not None
+            assert measuring.stdout.readline() == b"on\n"
+            measuring.terminate()
+            assert measuring.wait(10) == 9
+        finally:
+            os.killpg(measuring.pid, signal.SIGKILL)  # the sleep
+        assert measuring.stderr is not None
+        assert json.loads(measuring.stderr.readline())["runs"][0]["exit_code"] == 9
 
 
 def test_runs_are_repeated_until_one_fails(tree, run):
