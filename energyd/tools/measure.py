@@ -79,8 +79,10 @@ def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, f
     """
     begin_ns = CLOCK.mono_ns()
     started: list[subprocess.Popen[bytes]] = []
+    asked: list[int] = []  # signals; one may come before Popen has returned
 
     def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
         for child in started:
             child.send_signal(number)
 
@@ -89,6 +91,8 @@ def execute(command: Sequence[str], sweep: Callable[[], None]) -> tuple[float, f
     try:
         child = subprocess.Popen(command)
         started.append(child)
+        for number in asked:
+            child.send_signal(number)
         pidfd = os.pidfd_open(child.pid)
         with contextlib.closing(os.fdopen(pidfd, "rb", buffering=0)):
             while not select.select([pidfd], [], [], SWEEP_S)[0]:
