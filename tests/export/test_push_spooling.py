@@ -1,0 +1,45 @@
+"""What stands between the rendering and the spool: a clock that is set back, and what a receiver has refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pushworld import rows_of
+
+from energyd.aggregate.snapshot import Snapshot
+from energyd.export import quarantine
+from energyd.export.collect import collect
+from energyd.export.delivery import REFUSED, Outcome
+from energyd.export.quarantine import Quarantine
+from energyd.export.render import Renderer
+from energyd.export.sieve import Bad
+from energyd.export.spooling import Spooling
+from energyd.spool.spool import Limits, Spool
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_clock_that_is_set_back_stops_what_must_be_in_order_and_is_counted(
+    ordered: bool, tmp_path: Path, clock: Any, snapshot: Snapshot
+) -> None:
+    said: list[str] = []
+    spool = Spool(tmp_path / "spool", tmp_path / "mark", Limits(1 << 24, 86400), clock, lambda _kind, text: said.append(text))
+    waste = Quarantine(tmp_path, clock, lambda _kind, text: said.append(text))
+    spooling = Spooling(spool, waste, ordered=ordered, max_age_s=3600, clock=clock, complain=lambda _kind, text: said.append(text))
+    series = Renderer().render(collect(snapshot, "1")).series
+    spooling.append(clock.real_ns(), series)
+    samples = spool.cursor.end
+    spooling.append(clock.real_ns() - 10 * 10**9, series)
+    assert (spool.cursor.end, spool.dropped["clock"]) == ((samples, samples) if ordered else (2 * samples, 0))
+    assert any("set back by 10 s" in text for text in said) is ordered
+    spool.close()
+
+
+def test_the_quarantine_keeps_two_files_of_bounded_size(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "BYTES_MAX", 200)
+    waste = Quarantine(tmp_path, clock, lambda _kind, text: pytest.fail(text))
+    [row] = rows_of(1)
+    for _ in range(20):
+        waste.add([Bad(row, 0, Outcome(REFUSED, "answered 400"))])
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["quarantine.txt", "quarantine.txt.1"]
+    assert all((tmp_path / name).stat().st_size <= 200 for name in files)
