@@ -34,6 +34,21 @@ def test_a_clock_that_is_set_back_stops_what_must_be_in_order_and_is_counted(
     spool.close()
 
 
+def test_what_is_older_than_anybody_wants_is_counted_and_not_sent(tmp_path: Path, clock: Any, snapshot: Snapshot) -> None:
+    spool = Spool(tmp_path / "spool", tmp_path / "mark", Limits(1 << 24, 86400), clock, lambda _kind, text: pytest.fail(text))
+    waste = Quarantine(tmp_path, clock, lambda _kind, text: pytest.fail(text))
+    spooling = Spooling(spool, waste, ordered=True, max_age_s=3600, clock=clock, complain=lambda _kind, text: pytest.fail(text))
+    series = Renderer().render(collect(snapshot, "1")).series
+    spooling.append(clock.real_ns(), series)
+    samples = spool.cursor.end
+    clock.now_ns += 3601 * 10**9
+    spooling.append(clock.real_ns(), series)
+    rows = spooling.next_rows(0, spool.cursor.end, 10**6)
+    assert [row.first for row in rows] == [samples]
+    assert spool.dropped["too_old"] == samples
+    spool.close()
+
+
 def test_the_quarantine_keeps_two_files_of_bounded_size(tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarantine, "BYTES_MAX", 200)
     waste = Quarantine(tmp_path, clock, lambda _kind, text: pytest.fail(text))
