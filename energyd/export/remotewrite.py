@@ -7,7 +7,8 @@ milliseconds are a varint of 6, so the samples of a batch are one array. Snappy'
 (github.com/google/snappy, format_description.txt) and costs nothing, while samples would hardly shrink.
 
 Law: labels are sorted, unique and not empty; a series that is in one row and not in the next gets a stale marker at the time of the
-next; a batch names each series once, its samples in the order of time.
+next; a batch names each series once, its samples in the order of time. An empty label is none, so a series is the same with it and
+without: a marker beside its sample, or the series twice, would cost the sample without a word of the receiver.
 """
 
 import re
@@ -104,15 +105,15 @@ def samples_of(rows: Sequence[Row], previous: Row | None) -> tuple[list[tuple[by
         return _same_series(first, rows), 0
     series: dict[bytes, list[bytes]] = {}
     markers = 0
-    before = previous.prefixes if previous else first
+    before = [_without_empty(prefix) for prefix in (previous.prefixes if previous else first)]
     for row in rows:
-        at = _time(row)
-        for prefix in _vanished(before, row.prefixes):
+        at, now = _time(row), [_without_empty(prefix) for prefix in row.prefixes]
+        for prefix in _vanished(before, now):
             series.setdefault(prefix, []).append(_SAMPLE.pack(_SAMPLE_HEAD, STALE, _SAMPLE_TIME, at))
             markers += 1
-        for prefix, bits in zip(row.prefixes, row.values.view("<u8").tolist(), strict=True):
+        for prefix, bits in zip(now, row.values.view("<u8").tolist(), strict=True):
             series.setdefault(prefix, []).append(_SAMPLE.pack(_SAMPLE_HEAD, bits, _SAMPLE_TIME, at))
-        before = row.prefixes
+        before = now
     return [(prefix, b"".join(samples)) for prefix, samples in series.items()], markers
 
 
@@ -130,6 +131,15 @@ def _time(row: Row) -> bytes:
     at = varint(row.at_ms)
     assert len(at) == 6, f"BUG: a row of {row.at_ms} ms, which is not between 1971 and 2109"
     return at
+
+
+def _without_empty(prefix: bytes) -> bytes:
+    """The series without its empty labels. Nothing else looks like one, because quotes in values are escaped."""
+    if b'=""' not in prefix:
+        return prefix
+    name, _, rest = prefix.decode().partition("{")
+    pairs = ",".join(f'{label}="{value}"' for label, value in _PAIR.findall(rest) if value)
+    return (f"{name}{{{pairs}}} " if pairs else f"{name} ").encode()
 
 
 def _vanished(before: Sequence[bytes], now: Sequence[bytes]) -> Iterable[bytes]:

@@ -57,7 +57,8 @@ class FaultyProxy:
                     await sink.drain()
             sink.close()
 
-        await asyncio.gather(copy(reader, back), copy(there, writer))
+        with contextlib.closing(back):
+            await asyncio.gather(copy(reader, back), copy(there, writer))
 
 
 async def request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
@@ -77,9 +78,9 @@ def poisoned(port: int, poison: Callable[[bytes], bool]) -> Callable[[asyncio.St
             writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 6\r\nConnection: close\r\n\r\npoison")
         else:
             there, back = await asyncio.open_connection("127.0.0.1", port)
-            back.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
-            writer.write(await there.read())
-            back.close()
+            with contextlib.closing(back):
+                back.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
+                writer.write(await there.read())
         await writer.drain()
 
     return judge

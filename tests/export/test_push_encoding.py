@@ -53,6 +53,16 @@ def test_labels_are_sorted_and_those_of_the_target_win_and_empty_ones_are_left_o
     assert labels == (("A", "0"), ("__name__", "zz"), ("a", "1"), ("b", "2"), ("site", "there"))
 
 
+def test_a_series_with_an_empty_label_is_the_one_without_it(encode):
+    """A stale marker at the time of its sample, or the series twice, would cost a sample that the receiver acknowledges."""
+    spellings = ([b'm{a="1"} ', b"n "], [b'm{e="",a="1",f=""} ', b'n{e=""} '], [b'm{a="1",f=""} ', b"n "])
+    before, *rows = [Row(i, NOW_MS + i, prefixes, np.array([i, 10 + i], float)) for i, prefixes in enumerate(spellings)]
+    assert encode(rows, before) == [
+        ((("__name__", "m"), ("a", "1")), [(NOW_MS + 1, bits(1)), (NOW_MS + 2, bits(2))]),
+        ((("__name__", "n"),), [(NOW_MS + 1, bits(11)), (NOW_MS + 2, bits(12))]),
+    ]
+
+
 def test_a_series_that_vanishes_gets_a_stale_marker_at_the_time_of_the_next_row(encode):
     rows = [row(0, NOW_MS, a=1, b=2), row(2, NOW_MS + 1, a=3), row(3, NOW_MS + 2, b=4)]
     series = {dict(labels)["__name__"]: samples for labels, samples in encode(rows)}
