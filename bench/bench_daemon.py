@@ -1,8 +1,9 @@
-"""What the whole daemon costs: CPU time and PSS of every process: `python bench/bench_daemon.py [SECONDS] [PROCESSES]`.
+"""What the whole daemon costs: CPU time and PSS of every process: `python bench/bench_daemon.py [SECONDS] [PROCESSES ...]`.
 
 The real `energyd run` at default rates, with so many sleeping processes more on the machine, scraped every 15 s; once without and
 once with a meter (standard mode, 9600 baud). Where the machine has no RAPL it is simulated; what the simulators cost is told, and
-not counted. Beside it node_exporter, scraped as often. CPU time is told by the kernel's clocks, PSS by smaps_rollup at the end.
+not counted. Beside it node_exporter and process-exporter (grouping by name), each as Debian has it, scraped as often. CPU time is
+told by the kernel's clocks, PSS by smaps_rollup at the end.
 """
 
 import contextlib
@@ -132,19 +133,20 @@ def energyd(simulate: str, seconds: int) -> None:
         print(f"  {'(simulators)':<24} {costs['simulator'][0]:7.3f} % {costs['simulator'][1]:8.1f} MB")
 
 
-def node_exporter(seconds: int) -> None:
-    program = shutil.which("prometheus-node-exporter")
+def peer(name: str, seconds: int, *options: str) -> None:
+    """Debian's prometheus-NAME; nothing where it is not installed."""
+    program = shutil.which(f"prometheus-{name}")
     if program is None:
         return
     port = free_port()
-    with started([program, f"--web.listen-address=127.0.0.1:{port}"]) as process:
+    with started([program, f"--web.listen-address=127.0.0.1:{port}", *options]) as process:
         wait_until_ready(f"http://127.0.0.1:{port}/metrics")
         before = cpu_ns(process.pid)
         costs, size = measure(process.pid, port, seconds)
         scrapes = seconds // SCRAPE_S
         percent, pss_mb = sum(cost[0] for cost in costs.values()), sum(cost[1] for cost in costs.values())
         per_scrape_ms = (cpu_ns(process.pid) - before) / scrapes / 1e6
-    print(f"  {'node_exporter':<24} {percent:7.3f} % {pss_mb:8.1f} MB    {size} bytes a scrape (gzip), {per_scrape_ms:.1f} ms CPU")
+    print(f"  {name:<24} {percent:7.3f} % {pss_mb:8.1f} MB    {size} bytes a scrape (gzip), {per_scrape_ms:.1f} ms CPU")
 
 
 def main(seconds: int, processes: int) -> None:
@@ -158,7 +160,10 @@ def main(seconds: int, processes: int) -> None:
             print("with a meter" if meter else "without a meter")
             energyd(",".join(simulated) or "none", seconds)
         print("beside it")
-        node_exporter(seconds)
+        peer("node-exporter", seconds)
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as groups:
+            print("process_names: [{name: '{{.Comm}}', cmdline: ['.+']}]", file=groups, flush=True)
+            peer("process-exporter", seconds, f"--config.path={groups.name}")
     finally:
         for child in children:
             child.kill()
@@ -166,4 +171,5 @@ def main(seconds: int, processes: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 60, int(sys.argv[2]) if sys.argv[2:] else 200)
+    for count in map(int, sys.argv[2:] or ("200",)):
+        main(int(sys.argv[1]) if sys.argv[1:] else 60, count)
