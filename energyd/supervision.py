@@ -255,6 +255,7 @@ class Plugin:
 
         It looks once a second whether the time of one that hangs is over; the alarm makes that `STOPPING_ROUND_S`.
         """
+        self._logger.info("everything is stopped: we were told to end, by a signal or by supervisorctl")
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, STOPPING_ROUND_S, STOPPING_ROUND_S)
         atexit.register(silence_alarm)

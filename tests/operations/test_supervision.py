@@ -285,6 +285,7 @@ def test_at_the_end_all_but_the_simulators_are_stopped_together(world, monkeypat
     stopped = {name for name, group in world.supervisord.process_groups.items() if group.stopped}
     assert stopped == {"tic-a", "rapl", "usage", "aggregator"}
     assert timers == [(signal.ITIMER_REAL, 0.1, 0.1)]
+    assert "everything is stopped: we were told to end" in world.relay.written[-1]
 
 
 def test_readers_are_started_when_every_simulator_has_said_that_it_is_there(world):
