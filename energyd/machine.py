@@ -82,7 +82,7 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
     if RAPL in simulate.forced or (simulate.missing and not readable):
         simulated.append(RAPL)
 
-    place = rundir.simulation_dir(config.run_dir)
+    place, state_dir = rundir.simulation_dir(config.run_dir), f"{config.state_dir}/simulated"
     if METER in simulated:
         why = "asked for" if METER in simulate.forced else "no meter is configured; list yours under `meters:` in the configuration"
         meters = config.meters or (Meter(SIMULATED_METER, "", "standard"),)
@@ -95,7 +95,8 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
 
     if RAPL in simulated:
         zones = SIMULATED_ZONES
-        config = config._replace(powercap_root=f"{place}/sys/class/powercap")
+        # beside the totals, since a counter that began anew within a boot would be taken for one that has wrapped
+        config = config._replace(powercap_root=f"{state_dir}/sys/class/powercap")
         lines.append(("rapl", f"SIMULATED ({'asked for' if RAPL in simulate.forced else sentence})"))
     else:
         lines.append(("rapl", sentence if readable else f"no data: {sentence}"))
@@ -106,7 +107,7 @@ def set_up(config: Config, simulate: Simulate, set_keys: Sequence[str]) -> Setup
             lines.append(("push", "off: simulated figures are not to be stored; a flag that sets it sends them all the same"))
         config = config._replace(
             simulated=tuple(simulated),
-            state_dir=f"{config.state_dir}/simulated",
+            state_dir=state_dir,
             metrics=config.metrics._replace(push_enabled=push),
         )
     return Setup(config, tuple(lines), zones)

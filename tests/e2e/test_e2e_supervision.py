@@ -298,6 +298,20 @@ def test_no_process_outlives_a_killed_supervisor_not_even_a_stopped_one_and_the_
         assert {path.name: path.stat().st_ino for path in daemon.run_dir.glob("*.ring")} == rings
 
 
+def test_a_start_after_a_stop_counts_what_was_used_and_no_more():
+    """The counters and the registers of what is simulated go on too: a fall within a boot would be taken for a wrap."""
+    with Supervised() as daemon:
+        daemon.wait_ready()
+        gone_within(daemon, STOP_S, lambda: daemon.process.send_signal(signal.SIGINT))
+
+        daemon.start()
+        daemon.wait_ready()
+        counted_j = daemon.value("energyd_zone_energy_joules_total", zone="package-0")
+        used_j = daemon.truths("sim-rapl*")[-1]["energy_uj"]["package-0"] / 1e6
+        assert 0.5 * used_j < counted_j < used_j
+        assert daemon.value("energyd_zone_resets_total") == 0
+
+
 def test_a_port_in_use_is_one_line_and_nothing_is_left():
     daemon = Supervised()
     try:

@@ -60,7 +60,7 @@ def test_missing_simulates_a_house_where_no_meter_is_configured_and_rapl_where_t
 
     assert setup.config.simulated == ("meter", "rapl")
     assert setup.config.meters == (Meter("house", f"{run_dir}/sim/tty-house", "standard", simulated=True),)
-    assert setup.config.powercap_root == f"{run_dir}/sim/sys/class/powercap"
+    assert setup.config.powercap_root == f"{config.state_dir}/simulated/sys/class/powercap"
     assert dict(setup.lines)["meter house"] == "SIMULATED (no meter is configured; list yours under `meters:` in the configuration)"
 
 
