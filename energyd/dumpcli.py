@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
         if not arguments.ring:
             print("\n".join(sorted(file.stem for file in run_dir.glob("*.ring"))))
             return EXIT_OK
-        path = layout.ring_path(run_dir, arguments.ring)
+        path = Path(layout.ring_path(run_dir, arguments.ring))
     for sample in follow(path, find(path), arguments.last, arguments.follow):
         print(json.dumps(sample) if arguments.json else line(sample), flush=arguments.follow)
     return EXIT_OK

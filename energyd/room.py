@@ -15,7 +15,7 @@ def require_room(run_dir: str, ring_bytes: Mapping[str, int]) -> None:
     """EnvironmentFault when rings of these sizes have no room in `run_dir`; those that lie there already need none."""
     status = os.statvfs(run_dir)
     free_bytes = status.f_bavail * status.f_frsize
-    there = {name: _allocated_bytes(layout.ring_path(Path(run_dir), name)) for name in ring_bytes}
+    there = {name: _allocated_bytes(layout.ring_path(run_dir, name)) for name in ring_bytes}
     needed_bytes = sum(max(0, size - there[name]) for name, size in ring_bytes.items())
     if needed_bytes <= free_bytes:
         return
@@ -28,9 +28,9 @@ def require_room(run_dir: str, ring_bytes: Mapping[str, int]) -> None:
     )
 
 
-def _allocated_bytes(path: Path) -> int:
+def _allocated_bytes(path: str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except OSError:
         return 0
 

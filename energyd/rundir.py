@@ -138,6 +138,6 @@ def clean(run_dir: str) -> None:
 def heartbeat_ns(run_dir: str, name: str) -> int | None:
     """CLOCK_MONOTONIC of the last sign of life of the writer of the ring `name`; None when there is no such ring."""
     try:
-        return layout.read_header(layout.ring_path(Path(run_dir), name)).heartbeat_ns
+        return layout.read_header(layout.ring_path(run_dir, name)).heartbeat_ns
     except (OSError, layout.RefusedRing):
         return None

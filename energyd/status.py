@@ -15,7 +15,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from energyd import address, configfile, places, programs, rundir, unitstates
@@ -85,7 +84,7 @@ def read_rings(
 
 
 def _header(run_dir: str, name: str) -> layout.Header | str:
-    path = layout.ring_path(Path(run_dir), name)
+    path = layout.ring_path(run_dir, name)
     try:
         return layout.read_header(path)
     except FileNotFoundError:
@@ -99,7 +98,7 @@ def _header(run_dir: str, name: str) -> layout.Header | str:
 def _fault(run_dir: str, name: str, header: layout.Header) -> str:
     """The text of what is wrong."""
     try:
-        stream = labels.LabelsReader(layout.labels_path(Path(run_dir), name), header.identity, 0)
+        stream = labels.LabelsReader(layout.labels_path(run_dir, name), header.identity, 0)
     except (OSError, ValueError):  # being replaced at this moment
         return ""
     try:

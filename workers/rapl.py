@@ -8,7 +8,6 @@ python -m energyd.workers.rapl CONFIG_JSON
 
 import errno
 import sys
-from pathlib import Path
 
 from energyd import config as configuration
 from energyd.config import Config
@@ -50,7 +49,7 @@ class RaplReader:
     def open_ring(self) -> None:
         self.numbers: dict[str, int] = {}  # of zones
         self.capacity = self.capacity_needed()
-        self.writer = RingWriter.open(Path(self.config.run_dir), "rapl", RAPL, self.capacity, CLOCK)
+        self.writer = RingWriter.open(self.config.run_dir, "rapl", RAPL, self.capacity, CLOCK)
         self.reporter.start_anew()
 
     def follow(self, change: Change) -> None:

@@ -6,7 +6,6 @@ python -m energyd.workers.tic CONFIG_JSON METER_NAME
 import logging
 import signal
 import sys
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from energyd import config as configuration
@@ -90,7 +89,7 @@ class TicReader(NamedTuple):
 def listen(config: Config, meter: Meter) -> TicReader:
     """Open the ring of `meter`; its line is opened by the first poll, because a device may come later."""
     clock: Clock = ScaledClock(*config.clock) if meter.simulated and config.clock.rate != 1 else SYSTEM_CLOCK
-    ring = RingWriter.open(Path(config.run_dir), f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK)
+    ring = RingWriter.open(config.run_dir, f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK)
     recorder = Recorder(ring, clock, meter.name)
     return TicReader(Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault, link_lost_s=meter.link_timeout_s), recorder)
 

@@ -7,7 +7,6 @@ python -m energyd.workers.usage CONFIG_JSON
 """
 
 import sys
-from pathlib import Path
 
 from energyd import config as configuration
 from energyd.config import Config
@@ -39,7 +38,7 @@ class UsageReader:
         self.tell_due_ns = 0
         self.labelled = 0  # since the ring was opened or rotated
         capacity = usage_capacity(config.usage.rate_hz, count_processes(config.procfs_root))
-        self.writer = RingWriter.open(Path(config.run_dir), "usage", USAGE, capacity, CLOCK)
+        self.writer = RingWriter.open(config.run_dir, "usage", USAGE, capacity, CLOCK)
         sink = Sink(self.label, self.reporter.fault, CLOCK.mono_ns)
         self.machine = Machine(config.procfs_root, config.sysfs_root, self.period_ns, sink)
         self.logger.info("%s; ring of %d records", self.machine.describe(), capacity)

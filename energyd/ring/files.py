@@ -12,7 +12,6 @@ import logging
 import mmap
 import os
 import struct
-from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from energyd.errors import EnvironmentFault
@@ -63,22 +62,23 @@ class Store(NamedTuple):
 class Identity(NamedTuple):
     """What two runs of a writer must have in common to use the same file."""
 
-    directory: Path
+    directory: str
     name: str
     schema: Schema
     capacity: int
     boot_id: bytes
 
 
-def read_boot_id(path: Path) -> bytes:
+def read_boot_id(path: layout.AnyPath) -> bytes:
     """The 16 bytes that name this boot (Documentation/admin-guide/sysctl/kernel.rst, random/boot_id)."""
     try:
-        return bytes.fromhex(path.read_text("ascii").strip().replace("-", ""))
+        with open(path, encoding="ascii") as file:
+            return bytes.fromhex(file.read().strip().replace("-", ""))
     except (OSError, ValueError) as fault:
         raise EnvironmentFault(f"{path}: {fault}; mount /proc, the boot id tells rings of an earlier boot apart") from fault
 
 
-def acquire_lock(path: Path, clock: Clock) -> int:
+def acquire_lock(path: str, clock: Clock) -> int:
     """The descriptor of `path`, locked for as long as it is open; the file holds the pid of whoever has the lock.
 
     An orphan of a killed supervisor may be just leaving, so a busy lock is tried again for 5 s. Raises EnvironmentFault.
@@ -86,7 +86,7 @@ def acquire_lock(path: Path, clock: Clock) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     except OSError as fault:
-        raise EnvironmentFault(f"{path}: {fault.strerror}; {_directory_mend(path.parent)}") from fault
+        raise EnvironmentFault(f"{path}: {fault.strerror}; {_directory_mend(os.path.dirname(path))}") from fault
     deadline_ns = clock.mono_ns() + LOCK_PATIENCE_NS
     while True:
         try:
@@ -106,7 +106,7 @@ def acquire_lock(path: Path, clock: Clock) -> int:
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
     except OSError as fault:
         os.close(descriptor)
-        raise EnvironmentFault(f"{path}: {fault.strerror}; {_directory_mend(path.parent)}") from fault
+        raise EnvironmentFault(f"{path}: {fault.strerror}; {_directory_mend(os.path.dirname(path))}") from fault
     return descriptor
 
 
@@ -115,11 +115,11 @@ def create(identity: Identity, clock: Clock) -> Store:
     directory, name, schema, capacity, boot_id = identity
     path = layout.ring_path(directory, name)
     labels_path = layout.labels_path(directory, name)
-    new_path, new_labels_path = path.with_name(f"{path.name}.new"), labels_path.with_name(f"{labels_path.name}.new")
+    new_path, new_labels_path = f"{path}.new", f"{labels_path}.new"
     header = layout.Header(capacity, schema.name, boot_id, os.getpid(), clock.mono_ns(), clock.real_ns(), 0, 0, 0, 0)
-    leaving = (labels_path, path) if path.exists() else ()
+    leaving = (labels_path, path) if os.path.exists(path) else ()
     if leaving:
-        layout.retired(path).unlink(missing_ok=True)  # now: there need not be room for three
+        _remove(layout.retired(path))  # now: there need not be room for three
     try:
         mapping = _allocate(new_path, layout.file_size(capacity))
         labels = LabelsWriter.create(new_labels_path, header.identity)
@@ -198,25 +198,31 @@ def _slot(index: int, capacity: int) -> slice:
     return slice(offset, offset + RECORD_SIZE)
 
 
-def _allocate(path: Path, size: int) -> mmap.mmap:
-    path.unlink(missing_ok=True)
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _allocate(path: str, size: int) -> mmap.mmap:
+    _remove(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     try:
         os.fchmod(descriptor, FILE_MODE)
         os.posix_fallocate(descriptor, 0, size)
         return mmap.mmap(descriptor, size)
     except OSError as fault:
-        path.unlink()
+        os.unlink(path)
         if fault.errno != errno.ENOSPC:
             raise
-        free = os.statvfs(path.parent)
+        directory = os.path.dirname(path)
+        free = os.statvfs(directory)
         raise EnvironmentFault(
-            f"{path}: the ring needs {size} bytes, {path.parent} has {free.f_bavail * free.f_frsize} free; "
+            f"{path}: the ring needs {size} bytes, {directory} has {free.f_bavail * free.f_frsize} free; "
             "enlarge its tmpfs (mount -o remount,size=...), or lower the rate of the reader"
         ) from fault
     finally:
         os.close(descriptor)
 
 
-def _directory_mend(directory: Path) -> str:
+def _directory_mend(directory: str) -> str:
     return f"{directory} must exist and belong to uid {os.geteuid()} (install -d -m 0750 {directory})"

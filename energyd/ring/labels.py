@@ -5,14 +5,15 @@ a file. Law: the entry is written first, then its end is published as `labels_le
 records that use the id; whoever reads stops at the published length, so a torn tail is never seen.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgpack
 
 from energyd.errors import EnvironmentFault
+from energyd.ring.layout import AnyPath
 
 FILE_MODE: Final = 0o640
 MAX_BYTES: Final = 8 << 20
@@ -35,16 +36,17 @@ def decode(stream: bytes) -> Iterator[tuple[int, Entry]]:
 class LabelsWriter:
     """Appends entries to an open labels file. `length` is what may be published, `next_id` what the next entry gets."""
 
-    def __init__(self, descriptor: int, path: Path, length: int, next_id: int) -> None:
+    def __init__(self, descriptor: int, path: AnyPath, length: int, next_id: int) -> None:
         self._descriptor = descriptor
         self._path = path
         self.length = length
         self.next_id = next_id
 
     @classmethod
-    def create(cls, path: Path, identity: str) -> "LabelsWriter":
+    def create(cls, path: AnyPath, identity: str) -> "LabelsWriter":
         """A new file that belongs to the ring `identity`; the caller renames it into its place."""
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         os.fchmod(descriptor, FILE_MODE)
         labels = cls(descriptor, path, 0, 0)
@@ -52,7 +54,7 @@ class LabelsWriter:
         return labels
 
     @classmethod
-    def adopt(cls, path: Path, identity: str, length: int) -> "LabelsWriter | None":
+    def adopt(cls, path: AnyPath, identity: str, length: int) -> "LabelsWriter | None":
         """The file of the ring `identity`, cut to its published `length`; None when it is not that ring's or is damaged."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -96,7 +98,7 @@ _MEND: Final = "free space on its tmpfs or enlarge it (mount -o remount,size=...
 class LabelsReader:
     """Reads the labels of one ring from `offset` on, as far as its header has published."""
 
-    def __init__(self, path: Path, identity: str, offset: int) -> None:
+    def __init__(self, path: AnyPath, identity: str, offset: int) -> None:
         """Raises OSError when the file cannot be read, ValueError when it belongs to another ring (that one is being replaced)."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         binding: bytes = msgpack.packb([0, {"ring": identity}])

@@ -12,17 +12,19 @@
 
 Words that change lie 128 bytes apart, so that two CPUs never share a cache line nor the pair that a prefetcher takes.
 They are stored through `memoryview.cast("Q")`: `struct.pack_into` shows zeros to other processes while it works.
-Law: a flag that this code does not know means that it does not understand the file.
+Law: a flag that this code does not know means that it does not understand the file. Paths are text, because pathlib
+takes 0.6 MB of every process that loads it.
 """
 
 import os
 import struct
 import sys
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from energyd.errors import EnvironmentFault
 from energyd.samples import HEAD_FORMAT, RECORD_SIZE, SERVICE_FORMAT
+
+AnyPath = str | os.PathLike[str]
 
 MAGIC: Final = b"energyd\n"
 LAYOUT: Final = 1
@@ -83,21 +85,21 @@ class Header(NamedTuple):
         return f"{self.boot_id.hex()}-{self.created_mono_ns}-{self.created_real_ns}"
 
 
-def ring_path(directory: Path, name: str) -> Path:
-    return directory / f"{name}.ring"
+def ring_path(directory: AnyPath, name: str) -> str:
+    return os.path.join(directory, f"{name}.ring")
 
 
-def labels_path(directory: Path, name: str) -> Path:
-    return directory / f"{name}.labels"
+def labels_path(directory: AnyPath, name: str) -> str:
+    return os.path.join(directory, f"{name}.labels")
 
 
-def lock_path(directory: Path, name: str) -> Path:
-    return directory / f"{name}.lock"
+def lock_path(directory: AnyPath, name: str) -> str:
+    return os.path.join(directory, f"{name}.lock")
 
 
-def retired(path: Path) -> Path:
+def retired(path: str) -> str:
     """The name of a file of a ring after its successor has taken its own, until that one is succeeded in turn."""
-    return path.with_name(f"{path.name}.old")
+    return f"{path}.old"
 
 
 def file_size(capacity: int) -> int:
@@ -120,7 +122,7 @@ def pack_header(header: Header) -> bytes:
     )
 
 
-def parse_header(page: bytes, where: Path, size: int) -> Header:
+def parse_header(page: bytes, where: AnyPath, size: int) -> Header:
     """The header in `page`, the first 4096 bytes of `where`, a file of `size` bytes.
 
     Raises RefusedRing with what is wrong and what mends it.
@@ -143,7 +145,7 @@ def parse_header(page: bytes, where: Path, size: int) -> Header:
     return Header(capacity, name, boot_id, writer_pid, mono_ns, real_ns, *changing)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: AnyPath) -> Header:
     """The header of a ring file as it is now, without mapping it and without numpy.
 
     Raises RefusedRing, or OSError when the file cannot be read.

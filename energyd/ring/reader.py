@@ -7,7 +7,6 @@ nothing is read from it.
 
 import mmap
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +55,7 @@ class Drained(NamedTuple):
 class MappedRing:
     """One ring file, open for reading. Raises RefusedRing or OSError when it cannot be."""
 
-    def __init__(self, path: Path, schema: Schema) -> None:
+    def __init__(self, path: str, schema: Schema) -> None:
         """`path`: where it lies now, under its own name or that of a predecessor."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -94,7 +93,7 @@ class MappedRing:
     def header(self) -> layout.Header:
         return layout.parse_header(self._map[: layout.HEADER_SIZE], self._path, self._size)
 
-    def has_name(self, path: Path) -> bool:
+    def has_name(self, path: str) -> bool:
         """Whether it is the file of that name; if not its own any more, nothing will be written to it."""
         try:
             return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
@@ -114,9 +113,9 @@ class RingReader:
     `fault` says why nothing can be read from the file that is there, and what to do; None while all is well.
     """
 
-    def __init__(self, run_dir: str | Path, name: str, schema: Schema, cursor: Cursor | None = None) -> None:
-        self._ring_path = layout.ring_path(Path(run_dir), name)
-        self._labels_path = layout.labels_path(Path(run_dir), name)
+    def __init__(self, run_dir: layout.AnyPath, name: str, schema: Schema, cursor: Cursor | None = None) -> None:
+        self._ring_path = layout.ring_path(run_dir, name)
+        self._labels_path = layout.labels_path(run_dir, name)
         self._schema = schema
         self._dtype = dtype_of(schema)
         self._resume = cursor
@@ -171,7 +170,7 @@ class RingReader:
         cursor = self._resume
         return cursor is not None and cursor.identity == ring.identity and 1 <= cursor.next_index <= ring.head() + 1
 
-    def _pair(self, ring_path: Path, labels_path: Path) -> tuple[MappedRing, LabelsReader] | None:
+    def _pair(self, ring_path: str, labels_path: str) -> tuple[MappedRing, LabelsReader] | None:
         """A ring and its labels, open, from where the cursor stood if it stood there; None, with the fault, when that cannot be."""
         self.fault = None
         try:
@@ -236,5 +235,5 @@ class RingReader:
             self._open = None
 
 
-def _unreadable(path: Path, fault: Exception) -> str:
+def _unreadable(path: str, fault: Exception) -> str:
     return f"{path} cannot be read ({fault}); a reader must be in the group that owns it"

@@ -9,15 +9,14 @@ Law: a writer never looks at its readers; with none, one or a stopped one it doe
 import os
 import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from energyd.ring import files, layout
 from energyd.ring.labels import Entry
-from energyd.ring.layout import CLAIM, HEAD, HEADER_SIZE, WORD_MASK
+from energyd.ring.layout import CLAIM, HEAD, HEADER_SIZE, WORD_MASK, AnyPath
 from energyd.samples import END, LAST, RECORD_SIZE, SERVICE_FORMAT, VOID, Schema
 
-BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 HELD_S: Final = 60
 """Seconds of samples that a ring holds at least, so that an aggregator may be away that long."""
 PAGE_RECORDS: Final = 4096 // RECORD_SIZE
@@ -54,7 +53,7 @@ class RingWriter:
 
     @classmethod
     def open(
-        cls, run_dir: str | Path, name: str, schema: Schema, capacity: int, clock: files.Clock, *, boot_id_path: Path = BOOT_ID
+        cls, run_dir: AnyPath, name: str, schema: Schema, capacity: int, clock: files.Clock, *, boot_id_path: AnyPath = BOOT_ID
     ) -> "RingWriter":
         """Adopt the ring that an earlier writer left, or rotate to a new one.
 
@@ -62,7 +61,7 @@ class RingWriter:
         """
         assert capacity.bit_count() == 1 < capacity, f"BUG: capacity {capacity} is not a power of two above 1"
         layout.require_supported_machine()
-        identity = files.Identity(Path(run_dir), name, schema, capacity, files.read_boot_id(boot_id_path))
+        identity = files.Identity(os.fspath(run_dir), name, schema, capacity, files.read_boot_id(boot_id_path))
         lock = files.acquire_lock(layout.lock_path(identity.directory, name), clock)
         try:
             return cls(identity, files.adopt(identity) or files.create(identity, clock), clock, lock)

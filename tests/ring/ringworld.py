@@ -1,7 +1,5 @@
 """A ring without a machine: memory whose stores are kept one by one, so that a reader can look on between any two of them."""
 
-from pathlib import Path
-
 import numpy as np
 
 from energyd.ring import files, layout
@@ -67,7 +65,7 @@ def write(memory, batches, clock=None):
     """
     batch = files.finish_torn_write(memory, memory, memory.capacity)
     assert batch is not None, "what a death leaves can always be adopted"
-    identity = files.Identity(Path("nowhere"), "rapl", RAPL, memory.capacity, bytes(16))
+    identity = files.Identity("nowhere", "rapl", RAPL, memory.capacity, bytes(16))
     store = files.Store(memory, memory, NoLabels(), memory[layout.HEAD], batch)
     writer = RingWriter(identity, store, clock or TurnedClock(), lock=-1)
     for position, size in enumerate(batches):

@@ -368,7 +368,7 @@ def test_a_file_that_may_not_be_read_is_reported_until_it_may(open_writer, reade
     really = os.open
 
     def denied(path, flags):
-        if path.name == name:
+        if os.path.basename(path) == name:
             raise PermissionError(13, "Permission denied")
         return really(path, flags)
 
