@@ -1,73 +1,48 @@
-"""One request to one receiver, and what its answer means for what was sent.
-
-2xx is taken. 400, 409 and 422 say that this batch will never be taken as it is: something in it is refused, or it is too old or out
-of order for a Prometheus, which says so in the text (and answers 500 to what is older than its out-of-order window); 413 says that
-it is too large. 500 may be the receiver's fault or the batch's. Everything else (no connection, 502, 503, 504, 429, but also 401
-or 404, which somebody may mend) is worth another try, not before what Retry-After says.
+"""One request to one receiver: connection, TLS, secrets, limits; what its answer means is told by energyd.export.answers.
 
 Law: no secret leaves this module but in the request; files of secrets and certificates are read for each request, so that a changed
-one needs no restart.
+one needs no restart. Of an answer no more is read than is wanted, and nothing in it is unpacked.
 """
 
+import asyncio
 import base64
 import errno
 import io
 import os
 import re
+import socket
 import ssl
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import aiohttp
 from aiohttp import hdrs
 from yarl import URL
 
 from energyd.config import Push
+from energyd.export.answers import EXCERPT_BYTES, LATER, Outcome, judged, one_line
 from energyd.export.tls import no_password
+from energyd.redact import is_secret_name
 from energyd.service.clock import Clock
 from energyd.units import NS_PER_S
 
 TIMEOUT_S: Final = 30.0
-RETRY_AFTER_MAX_S: Final = 600.0
+WORDS_S: Final = 5.0
 CONNECTIONS: Final = 3  # fresh samples, backlog, and a look at the receiver's own metrics
 
-TAKEN: Final = "taken"
-LATER: Final = "later"  # not now
-SUSPECT: Final = "suspect"  # not now, or never: 500 does not tell
-REFUSED: Final = "refused"  # never, as it is
-TOO_LARGE: Final = "too_large"
-TOO_OLD: Final = "too_old"
-OUT_OF_ORDER: Final = "out_of_order"
-
-_REFUSALS: Final = (400, 409, 422)
-_WORDS: Final = {  # of Prometheus' storage errors, in its answers with 400 and 500
-    "out of bounds": TOO_OLD,
-    "too old sample": TOO_OLD,
-    "out of order": OUT_OF_ORDER,
-    "duplicate sample": OUT_OF_ORDER,
-}
 _URL: Final = re.compile(r"[a-z]+://[^\s'\"]+")
+_FAULT_MAX: Final = 400  # characters
 _SECRET_MIN: Final = 4  # characters; what is shorter keeps no secret, and is a word of many sentences
-_EXCERPT: Final = 400  # bytes of an answer that are looked at and shown
-_ADVICE: Final = {
-    401: "; check username, password, bearer token and headers of the target",
-    403: "; check username, password, bearer token and headers of the target",
-    404: "; the path of the url is usually /api/v1/import/prometheus (VictoriaMetrics) or /api/v1/write (remote write)",
-    415: "; the receiver speaks another protocol: set the target's protocol",
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+_TLS_ALERT: Final = r"\x15\x03"  # how an alert of TLS begins, in the words of aiohttp
+_CERTIFICATE: Final = {  # X509_V_ERR_... of OpenSSL's x509_vfy.h, and what mends it
+    9: "not valid yet; is the clock of this machine right?",
+    10: "expired; renew it there, and look whether the clock of this machine is right",
+    62: "made out to another name; use a name of the certificate in the url",
+    64: "made out to another address; use a name of the certificate in the url",
 }
-
-
-class Outcome(NamedTuple):
-    """`verdict`, and why it is not TAKEN, without secrets; try again after `retry_after_s`. `cut`: there was no answer at all."""
-
-    verdict: str
-    fault: str = ""
-    retry_after_s: float = 0.0
-    cut: bool = False
-    status: int = 0
-    headers: Mapping[str, str] = {}
+_UNKNOWN_SIGNER: Final = "signed by nobody known here ({}); tls_ca_file names who has signed it"
 
 
 class Delivery:
@@ -80,9 +55,11 @@ class Delivery:
         self._username = target.username if target.username is not None else url.user
         self._password = target.password if target.password is not None else url.password
         self._clock = clock
-        self._headers = {hdrs.USER_AGENT: f"energyd/{version}", **dict(target.headers)}
+        self._headers = {hdrs.USER_AGENT: f"energyd/{version}", hdrs.ACCEPT_ENCODING: "identity", **dict(target.headers)}
+        self._standing = self._secrets = self._standing_secrets()
         self._tls: tuple[tuple[float, ...], ssl.SSLContext] | None = None
         self.place = f"{self.url.scheme}://{self.url.host}:{self.url.port}"
+        self.title = f"push {target.name}: {self.place}"  # how lines in the log begin
         self.connections = 0  # made so far
 
     def session(self) -> aiohttp.ClientSession:
@@ -92,6 +69,7 @@ class Delivery:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=2 * TIMEOUT_S),
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # a few kilobytes can be told to be gigabytes
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             trace_configs=[trace],
         )
@@ -117,7 +95,7 @@ class Delivery:
         url: URL,
         headers: Mapping[str, str],
         body: bytes | None,
-        most: int = _EXCERPT,
+        most: int = EXCERPT_BYTES,
         chunks: list[bytes] | None = None,
     ) -> Outcome:
         chunks, target = [] if chunks is None else chunks, self._target
@@ -137,16 +115,13 @@ class Delivery:
                 ssl=tls,
             )
             async with request as response:
-                async for chunk in response.content.iter_any():
-                    chunks.append(chunk[: max(0, most)])
-                    most -= len(chunk)
-                    if most <= 0:
-                        break
-                return self._judged(response.status, response.headers, b"".join(chunks)[:_EXCERPT].decode("utf-8", "replace"))
+                await _read(response, most, chunks, WORDS_S if method == hdrs.METH_POST else None)
+                excerpt = self._masked(b"".join(chunks)[:EXCERPT_BYTES].decode("utf-8", "replace"))
+                return judged(response.status, response.headers, excerpt, url, self._clock.real_ns() / NS_PER_S)
         except TimeoutError:
             return Outcome(LATER, f"no answer within {TIMEOUT_S:.0f} s", cut=True)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Outcome(LATER, self._masked(_said(error)), cut=True)
+            return Outcome(LATER, one_line(self._masked(_said(error)), _FAULT_MAX), cut=True)
 
     async def _connected(self, *_: object) -> None:
         self.connections += 1
@@ -155,11 +130,13 @@ class Delivery:
         target = self._target
         token = _secret(target.bearer_token, target.bearer_token_file)
         if token is not None:
+            self._secrets = self._standing | {token}
             return {hdrs.AUTHORIZATION: f"Bearer {token}"}
         if self._username is None:
             return {}
-        password = _secret(self._password, target.password_file)
-        credentials = base64.b64encode(f"{self._username}:{password or ''}".encode()).decode()
+        password = _secret(self._password, target.password_file) or ""
+        credentials = _basic(self._username, password)
+        self._secrets = self._standing | {password, credentials}
         return {hdrs.AUTHORIZATION: f"Basic {credentials}"}
 
     def _tls_context(self) -> ssl.SSLContext:
@@ -174,67 +151,73 @@ class Delivery:
             self._tls = changed, context
         return self._tls[1]
 
-    def _judged(self, status: int, headers: Mapping[str, str], excerpt: str) -> Outcome:
-        outcome = self._verdict(status, headers, excerpt)
-        return outcome._replace(fault=self._masked(outcome.fault), status=status, headers=headers)
+    def _standing_secrets(self) -> set[str]:
+        """What is secret in the settings: people put it into the query of the url, and into headers, too."""
+        target, proxy = self._target, URL(self._target.proxy or "")
+        query = {self.url.raw_query_string, self.url.query_string, *self.url.query.values()}
+        headers = {value for name, value in target.headers if is_secret_name(name)}
+        ours = (self._password, target.bearer_token, proxy.password, _basic(proxy.user, proxy.password))
+        return {secret for secret in (*query, *headers, *ours) if secret}
 
     def _masked(self, text: str) -> str:
-        """`text` without what an answer repeats of the url's query, where people put secrets."""
-        query = {self.url.raw_query_string, self.url.query_string, *self.url.query.values()}
-        for secret in sorted(query, key=len, reverse=True):
+        """`text`, of a receiver or a library, without the secrets of the request that it may repeat."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
             if len(secret) >= _SECRET_MIN:
                 text = text.replace(secret, "***")
         return text
 
-    def _verdict(self, status: int, headers: Mapping[str, str], excerpt: str) -> Outcome:
-        if 200 <= status < 300:
-            return Outcome(TAKEN)
-        fault = f"answered {status}"
-        told = next((verdict for words, verdict in _WORDS.items() if words in excerpt), None)
-        if told is not None and status in (*_REFUSALS, 500):
-            return Outcome(told, f"{fault}: {excerpt!r}")
-        if status in _REFUSALS:
-            return Outcome(REFUSED, f"{fault}: {excerpt!r}")
-        if status == 413:
-            return Outcome(TOO_LARGE, f"{fault}: {excerpt!r}")
-        if 300 <= status < 400:
-            fault += (
-                f", a redirect; set the url it points to: {URL(headers.get(hdrs.LOCATION, '')).with_user(None).with_query(None)}"
-            )
-        fault += _ADVICE.get(status, "")
-        retry_after_s = self._retry_after_s(headers.get(hdrs.RETRY_AFTER, ""))
-        return Outcome(SUSPECT if status == 500 else LATER, fault, retry_after_s)
 
-    def _retry_after_s(self, text: str) -> float:
-        """RFC 9110 section 10.2.3: seconds, or a date; 0 for nonsense."""
-        if text.strip().isdecimal():
-            return min(float(text), RETRY_AFTER_MAX_S)
-        try:
-            delay_s = parsedate_to_datetime(text).timestamp() - self._clock.real_ns() / NS_PER_S
-        except (ValueError, TypeError, OverflowError):
-            return 0.0
-        return min(max(0.0, delay_s), RETRY_AFTER_MAX_S)
+def _basic(username: str | None, password: str | None) -> str:
+    """Both in one, as RFC 7617 has them."""
+    return base64.b64encode(f"{username or ''}:{password or ''}".encode()).decode()
+
+
+async def _read(response: aiohttp.ClientResponse, most: int, chunks: list[bytes], words_s: float | None) -> None:
+    """At most `most` bytes of the answer, of mere words no more than come within `words_s`: the status has told what counts."""
+    try:
+        async with asyncio.timeout(words_s):
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk[: max(0, most)])
+                most -= len(chunk)
+                if most <= 0:
+                    break
+    except TimeoutError:
+        if words_s is None:
+            raise
 
 
 def _said(error: Exception) -> str:
     """The words of an error with what mends it; those of aiohttp hold addresses of objects and the url with its secrets."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is refused: {error.certificate_error}; tls_ca_file names who has signed it"
+        return f"its certificate is {_refusal(error.certificate_error)}"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"its answer is not understood: {' '.join(error.message.split())[:_EXCERPT]}"
+        tls = "it speaks TLS there; write https:// in the url: " if _TLS_ALERT in error.message else ""
+        return f"its answer is not understood: {tls}{error.message}"
     if not isinstance(error, aiohttp.ClientConnectorError):
-        return " ".join(_URL.sub("URL", str(error)).split()) or type(error).__name__
+        return _URL.sub("URL", str(error)).strip() or type(error).__name__
     reason = error.os_error
-    if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
-        return "no connection: it does not speak TLS there; write http:// in the url"
+    if isinstance(reason, ssl.SSLError) and reason.reason in _NO_TLS:
+        return "no connection: it does not speak TLS there; write http:// in the url, unless it did so until now"
     peer = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
     code = reason.errno or 0  # those of getaddrinfo are below 0, and in words already
-    advice = "; is it running, and at this port?" if code == errno.ECONNREFUSED else ""
-    return (
-        f"no connection{peer}: {os.strerror(code) if code > 0 else reason.strerror or str(reason) or type(reason).__name__}{advice}"
-    )
+    words = os.strerror(code) if code > 0 else reason.strerror or str(reason) or type(reason).__name__
+    return f"no connection{peer}: {words}{_advice(error)}"
+
+
+def _refusal(error: Exception) -> str:
+    """Why a certificate is refused, and what mends it."""
+    known = _CERTIFICATE.get(getattr(error, "verify_code", 0))
+    return known or _UNKNOWN_SIGNER.format(getattr(error, "verify_message", "") or error)
+
+
+def _advice(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error.os_error, socket.gaierror):
+        return f"; is {error.host!r} its name, and does the name server answer? `getent hosts {error.host}` tries it"
+    if error.os_error.errno == errno.ECONNREFUSED:
+        return "; is it running, and at this port?"
+    return "; it accepts and hangs up: its log tells why" if isinstance(error.os_error, ssl.SSLError) else ""
 
 
 def _unusable(error: Exception) -> str:

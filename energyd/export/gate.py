@@ -24,11 +24,10 @@ class Gate:
         while (wait_s := self.wait_s) > 0:
             await asyncio.sleep(wait_s)
 
-    def succeeded(self) -> int:
-        """Open it; returns how many failures there were before."""
-        failures, self.failures = self.failures, 0
+    def succeeded(self) -> None:
+        """Open it."""
+        self.failures = 0
         self._opens_s = 0.0
-        return failures
 
     def failed(self, retry_after_s: float) -> None:
         """Close it for a while."""

@@ -16,7 +16,8 @@ import numpy as np
 from yarl import URL
 
 from energyd.config import Push
-from energyd.export.delivery import TAKEN, Delivery
+from energyd.export.answers import TAKEN
+from energyd.export.delivery import Delivery
 from energyd.export.receiver import base_url
 from energyd.export.sender import COUNTS, TEXT, Sender
 from energyd.service.clock import Clock

@@ -5,6 +5,7 @@ them (vm_rows_invalid_total, vm_rows_ignored_total). Prometheus, and everything 
 process_start_time_seconds, which the Date of the answer makes an age. Nothing here knows how the page is fetched.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -50,7 +51,9 @@ def read(page: bytes, headers: Mapping[str, str], now_s: float) -> Receiver | No
         uptime = _UPTIME.search(page)
         age_s = float(uptime[1]) if uptime else _date_s(headers, now_s) - started
         thrown_away = [int(float(count)) for count in _THROWN_AWAY.findall(page)]
-    except ValueError:
+    except (ValueError, OverflowError):
+        return None
+    if not (math.isfinite(started) and math.isfinite(age_s)):
         return None
     return Receiver(started, max(0.0, age_s), sum(thrown_away) if thrown_away else None)
 
@@ -58,5 +61,5 @@ def read(page: bytes, headers: Mapping[str, str], now_s: float) -> Receiver | No
 def _date_s(headers: Mapping[str, str], now_s: float) -> float:
     try:
         return parsedate_to_datetime(headers.get(hdrs.DATE, "")).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return now_s

@@ -8,14 +8,14 @@ receiver has been seen alive `keep` after the acknowledgement.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
 
 from energyd.export import receiver
-from energyd.export.delivery import TAKEN, Delivery, Outcome
+from energyd.export.answers import TAKEN, Outcome
+from energyd.export.delivery import Delivery
 from energyd.service.clock import Clock
 from energyd.spool.spool import Spool
 from energyd.units import NS_PER_MS, NS_PER_S
@@ -36,7 +36,7 @@ class Restarts:
         keep_s: float,
         clock: Clock,
         in_thread: Callable[..., Awaitable[Any]],
-        logger: logging.Logger,
+        complain: Callable[[str, str], None],
         counts: dict[str, int],
     ) -> None:
         self._delivery = delivery
@@ -44,7 +44,7 @@ class Restarts:
         self._keep_ms = round(keep_s * 1000)
         self._clock = clock
         self._in_thread = in_thread
-        self._logger = logger
+        self._complain = complain
         self._reason = asyncio.Event()
         self._connections = 0  # when it was last looked at
         self._failed = True  # the first success is a reason
@@ -99,10 +99,12 @@ class Restarts:
         return await self._restarted(self._now_ms() - round(seen.age_s * 1000) + SLACK_MS, "was restarted")
 
     async def _restarted(self, at_ms: int, how: str) -> bool:
-        """Replay what was acknowledged last before `at_ms`."""
+        """Replay what was acknowledged last before `at_ms`; nothing was, if there are several receivers behind the address."""
         count = await self._in_thread(self._spool.replay, at_ms, self._keep_ms)
-        self._counts[RESTARTS] += 1
-        self._logger.warning("push: %s %s; %d samples are sent again", self._delivery.place, how, count)
+        if count:
+            self._counts[RESTARTS] += 1
+            told = f"{self._delivery.place} {how}; the {count} samples that it took last are sent again, it may have lost them"
+            self._complain(RESTARTS, told)
         return True
 
     def _count_thrown_away(self, count: int | None, same: bool) -> None:
@@ -112,11 +114,8 @@ class Restarts:
         new, self._counted = count - before, count
         self.thrown_away = (self.thrown_away or 0) + max(0, new)
         if new > 0:
-            self._logger.warning(
-                "push: %s counts %d rows that it acknowledged and did not store, from whomever; its log names them",
-                self._delivery.place,
-                new,
-            )
+            told = f"{self._delivery.place} counts {new} rows that it acknowledged and did not store, from whomever"
+            self._complain("thrown away", f"{told}; its log names them")
 
     def _now_ms(self) -> int:
         return self._clock.real_ns() // NS_PER_MS

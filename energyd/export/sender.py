@@ -13,7 +13,8 @@ from aiohttp import hdrs
 
 from energyd.config import Push
 from energyd.export import importtext
-from energyd.export.delivery import LATER, OUT_OF_ORDER, REFUSED, SUSPECT, TAKEN, TOO_LARGE, TOO_OLD, Delivery, Outcome
+from energyd.export.answers import LATER, OUT_OF_ORDER, REFUSED, SUSPECT, TAKEN, TOO_LARGE, TOO_OLD, Outcome
+from energyd.export.delivery import Delivery
 from energyd.export.remotewrite import Encoded, RemoteWrite
 from energyd.export.sieve import Bad, Sieve
 from energyd.service.clock import Clock

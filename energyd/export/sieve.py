@@ -10,7 +10,7 @@ a whole; one that is out of order is given up as a whole when each eighth of it 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
-from energyd.export.delivery import LATER, OUT_OF_ORDER, TAKEN, TOO_OLD, Outcome
+from energyd.export.answers import LATER, OUT_OF_ORDER, TAKEN, TOO_OLD, Outcome
 from energyd.spool.rows import Row
 
 SUSPECTS_MAX: Final = 8

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from energyd.export.delivery import OUT_OF_ORDER, TOO_OLD
+from energyd.export.answers import OUT_OF_ORDER, TOO_OLD
 from energyd.export.metric import FLOAT
 from energyd.export.quarantine import Quarantine
 from energyd.export.render import Series

@@ -25,6 +25,7 @@ from energyd.config import Spool as SpoolSettings
 from energyd.export import pushmetrics as metrics
 from energyd.export.gate import Gate
 from energyd.export.metric import Metric
+from energyd.export.outage import Outage
 from energyd.export.quarantine import Quarantine
 from energyd.export.restarts import RESTARTS, Restarts
 from energyd.export.sender import BATCHES, BYTES, FAILURES, MARKERS, SENT, TEXT, Sender
@@ -63,7 +64,6 @@ class Target:
         self.name = settings.name
         self._settings = settings
         self._clock = clock
-        self._logger = logger
         self._faults = DistinctFaults(logger.warning, clock.mono_ns)
         self._wanted = re.compile(settings.match).fullmatch if settings.match else (lambda _name: True)
         self._fsync = spool.fsync
@@ -74,7 +74,9 @@ class Target:
         self.counts = self.spool.notes["counts"] = {**dict.fromkeys(COUNTS, 0), **self.spool.notes.get("counts", {})}
         self.sender = Sender(settings, version, clock, self._in_thread, self.counts)
         self.sender.doubtful_end = self.spool.cursor.end
-        self.restarts = Restarts(self.sender.delivery, self.spool, spool.keep_s, clock, self._in_thread, logger, self.counts)
+        self.restarts = Restarts(
+            self.sender.delivery, self.spool, spool.keep_s, clock, self._in_thread, self._complain, self.counts
+        )
         self._spooling = Spooling(
             self.spool,
             Quarantine(directory, clock, self._complain),
@@ -84,6 +86,7 @@ class Target:
             complain=self._complain,
         )
         self._gate = Gate()
+        self._outage = Outage(self.sender.delivery.title, logger.warning, logger.info, clock.mono_ns)
         self._wake = asyncio.Event()
         self._requests: set[asyncio.Task[bool]] = set()
         self._released = self.spool.cursor.end  # the backlog is what waits below
@@ -232,14 +235,13 @@ class Target:
         if delivered.done:
             await self._in_thread(self._spooling.settle, delivered)
         if delivered.stop is not None:
-            self._faults.report(delivered.stop.fault, f"push {self.name}: {self.sender.delivery.place}: {delivered.stop.fault}")
+            self._outage.failed(delivered.stop, self.spool.backlog)
             self._gate.failed(delivered.stop.retry_after_s)
             self.restarts.failed(delivered.stop)
             return False
         if delivered.done:
-            failures = self._gate.succeeded()
-            if failures:
-                self._logger.info("push %s: taken again after %d failures", self.name, failures)
+            self._gate.succeeded()
+            self._outage.succeeded(self.spool.backlog)
             await self.restarts.succeeded()
             self.last_success_ns = self._clock.real_ns()
         return True

@@ -46,23 +46,27 @@ def setup(name: str, level: str, style: str) -> logging.Logger:
 
 
 class DistinctFaults:
-    """Passes on each distinct key at most once a minute and counts what it held back: a failing device cannot fill a disk."""
+    """Passes on each distinct key at most once a minute, one that never ends after ten and then once an hour, and counts what it
+    held back: a failing device cannot fill a disk."""
 
     INTERVAL_NS = 60 * NS_PER_S
+    INTERVAL_MAX_NS = 3600 * NS_PER_S
     LIMIT = 1000  # distinct keys remembered; more are one key
 
     def __init__(self, emit: Callable[[str], None], mono_ns: Callable[[], int]) -> None:
         self._emit = emit
         self._mono_ns = mono_ns
-        self._seen: dict[str, tuple[int, int]] = {}  # key -> (mono_ns of the last line, held back since)
+        self._seen: dict[str, tuple[int, int, int]] = {}  # key -> (mono_ns from which on it is passed on, held back, interval)
 
     def report(self, key: str, message: str) -> None:
         now_ns = self._mono_ns()
         if key not in self._seen and len(self._seen) >= self.LIMIT:
             key = "(other)"
-        last_ns, held = self._seen.get(key, (now_ns - self.INTERVAL_NS, 0))
-        if now_ns - last_ns < self.INTERVAL_NS:
-            self._seen[key] = (last_ns, held + 1)
+        due_ns, held, interval_ns = self._seen.get(key, (now_ns, 0, 0))
+        if now_ns < due_ns:
+            self._seen[key] = (due_ns, held + 1, interval_ns)
             return
         self._emit(message + (f" ({held} more like it in the last minutes)" if held else ""))
-        self._seen[key] = (now_ns, 0)
+        went_on = held and now_ns < due_ns + interval_ns
+        interval_ns = min(10 * interval_ns, self.INTERVAL_MAX_NS) if went_on else self.INTERVAL_NS
+        self._seen[key] = (now_ns + interval_ns, 0, interval_ns)

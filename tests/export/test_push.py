@@ -196,8 +196,10 @@ def test_failures_wait_longer_and_longer_and_never_less_than_asked(monkeypatch: 
             one.failed(retry_after_s)
             waits.append(one.wait_s)
         assert waits == [1, 2, 30, 8, 16, 32, 60, 60]
-        assert one.succeeded() == 8
+        one.succeeded()
         assert one.wait_s == 0
+        one.failed(0)
+        assert one.wait_s == 1
 
     asyncio.run(main())
 

@@ -6,6 +6,8 @@ import gzip
 import os
 import ssl
 import subprocess
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -15,11 +17,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from faultyproxy import FaultyProxy, request
 from pushworld import Receiver
 
 from energyd.config import Push
-from energyd.export import delivery
-from energyd.export.delivery import Delivery, Outcome
+from energyd.export import answers, delivery
+from energyd.export.answers import Outcome
+from energyd.export.delivery import Delivery
 
 BODY = gzip.compress(b"x 1\n")
 HEADERS = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
@@ -137,7 +141,7 @@ def test_retry_after_is_understood_in_seconds_and_as_a_date(clock: Any) -> None:
     def at(seconds: float) -> str:
         return format_datetime(datetime.fromtimestamp(clock.real_ns() / 1e9 + seconds, UTC), usegmt=True)
 
-    waits = [("30", 30.0), ("nonsense", 0.0), ("99999", delivery.RETRY_AFTER_MAX_S), (at(120), 120.0), (at(-120), 0.0)]
+    waits = [("30", 30.0), ("nonsense", 0.0), ("99999", answers.RETRY_AFTER_MAX_S), (at(120), 120.0), (at(-120), 0.0)]
     outcomes = sent(clock, *[web.Response(status=503, headers={"Retry-After": text}) for text, _ in waits])
     assert [outcome.retry_after_s for outcome in outcomes] == [pytest.approx(wait_s, abs=1) for _, wait_s in waits]
 
@@ -200,7 +204,11 @@ def test_a_host_without_address_and_a_port_without_server_are_worth_another_try(
             return await way.send(session, BODY, HEADERS)
 
     for url, reason in (
-        ("http://no-such-host.invalid/x", "no connection: Name or service not known"),
+        (
+            "http://no-such-host.invalid/x",
+            "no connection: Name or service not known; is 'no-such-host.invalid' its name, and does the name server answer? "
+            "`getent hosts no-such-host.invalid` tries it",
+        ),
         ("http://127.0.0.1:1/x", "no connection: Connection refused; is it running, and at this port?"),
     ):
         outcome = asyncio.run(main(url))
@@ -245,11 +253,13 @@ ANSWERS = {
     "no HTTP": b"garbage\r\n\r\n",
     "a head that is too large": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
     "no such coding": b"HTTP/1.1 400 Bad\r\nContent-Encoding: nonsense\r\nContent-Length: 3\r\n\r\nabc",
-    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "no gzip": b"HTTP/1.1 400 Bad\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
     "the proxy's login": b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
     "a redirect": b"HTTP/1.1 302 Found\r\nLocation: https://joe:hunter2@h/x?token=hunter2\r\nContent-Length: 0\r\n\r\n",
     "the request repeated": b"HTTP/1.1 400 Bad\r\nContent-Length: 36\r\n\r\ncannot parse at /x?token=hunter2&a=1",
     "more than was announced": b"HTTP/1.1 400 Bad\r\nContent-Length: 3\r\n\r\ncannot parse at /x?token=hunter2&a=1",
+    "a word of ours repeated": b"HTTP/1.1 401 No\r\nContent-Length: 37\r\n\r\nI know of no am9lOmh1bnRlcjI= hunter2",
+    "a head that repeats": b"HTTP/1.1 200 OK\r\nhunter2 hunter2\r\n\r\n",
     "nothing": b"",
 }
 
@@ -275,10 +285,88 @@ def test_whatever_is_answered_secrets_are_in_no_fault(clock: Any, answer: bytes)
                 assert outcome.verdict != "taken"
                 assert outcome.fault.strip()
                 assert "hunter2" not in outcome.fault
+                assert "am9lOmh1bnRlcjI" not in outcome.fault, "both in one, as the header of the request has them"
                 assert "\n" not in outcome.fault
             server.close()
 
     asyncio.run(main())
+
+
+def bomb() -> bytes:
+    """64 MiB of zeros in 64 KiB."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    body = packer.compress(bytes(1 << 26)) + packer.flush()
+    return b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS: dict[str, tuple[bytes, bytes, str]] = {  # the answer, what follows for ever, and what is made of it
+    "chunks": (b"HTTP/1.1 500 X\r\n" + CHUNKED, b"1000\r\n" + b"a" * 4096 + b"\r\n", "suspect"),
+    "chunks of what was taken": (b"HTTP/1.1 200 OK\r\n" + CHUNKED, b"1000\r\n" + b"a" * 4096 + b"\r\n", "taken"),
+    "slow chunks": (b"HTTP/1.1 400 X\r\n" + CHUNKED, b"", "refused"),
+    "slow chunks of what was taken": (b"HTTP/1.1 204 OK\r\nContent-Length: 9\r\n\r\n", b"", "taken"),
+    "the size of a chunk": (b"HTTP/1.1 503 X\r\n" + CHUNKED + b"1;", b"a" * 4096, "later"),
+    "a header": (b"HTTP/1.1 204 X\r\nX: ", b"a" * 4096, "later"),
+    "headers": (b"HTTP/1.1 204 X\r\n", b"X: aaaa\r\n" * 400, "later"),
+    "not yet": (b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 100, "later"),
+    "another protocol": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", b"aaaa", "later"),
+    "a gzip bomb": (b"HTTP/1.1 500 X\r\n" + bomb(), b"", "suspect"),
+    "nothing": (b"", b"", "later"),
+}
+
+
+@pytest.mark.parametrize(("begin", "piece", "verdict"), ENDLESS.values(), ids=ENDLESS.keys())
+def test_an_answer_without_end_holds_up_nothing_and_takes_no_memory(
+    clock: Any, monkeypatch: pytest.MonkeyPatch, begin: bytes, piece: bytes, verdict: str
+) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT_S", 0.4)
+    monkeypatch.setattr(delivery, "WORDS_S", 0.1)
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(begin)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async def main() -> Outcome:
+        async with FaultyProxy(0) as peer:
+            peer.fault = babble
+            way = Delivery(Push("vm", f"http://127.0.0.1:{peer.port}/"), "1", clock)
+            async with way.session() as session:
+                return await way.send(session, BODY, HEADERS)
+
+    tracemalloc.start()
+    try:
+        outcome = asyncio.run(main())
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert outcome.verdict == verdict
+    assert len(outcome.fault) <= 500
+    assert most_bytes < 8 << 20
+
+
+def test_what_a_page_of_metrics_lacks_is_no_page(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of it could tell half of the counters."""
+    monkeypatch.setattr(delivery, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(delivery, "WORDS_S", 0.1)
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\nvm_app_start_timestamp 1\n")
+        await asyncio.sleep(3600)
+
+    async def main() -> Outcome:
+        async with FaultyProxy(0) as peer:
+            peer.fault = half
+            way = Delivery(Push("vm", f"http://127.0.0.1:{peer.port}/"), "1", clock)
+            async with way.session() as session:
+                outcome, _ = await way.get(session, way.url, 1000)
+                return outcome
+
+    assert asyncio.run(main()).verdict == "later"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """What a receiver tells about itself, and where it tells it."""
 
+import math
+
 import pytest
 from yarl import URL
 
@@ -32,6 +34,19 @@ def test_the_age_of_a_prometheus_is_reckoned_by_its_own_clock():
 @pytest.mark.parametrize("page", [b"", b"<html>", b"process_start_time_seconds\n", b"process_start_time_seconds NotANumber\n"])
 def test_a_page_without_a_start_tells_nothing(page):
     assert read(page, {}, 0.0) is None
+
+
+@pytest.mark.parametrize("number", ["NaN", "+Inf", "-Inf", "1e999", "-1e999", "0x10", "1_0", "9" * 400])
+@pytest.mark.parametrize("family", [b"vm_app_start_timestamp", b"vm_app_uptime_seconds", b"vm_rows_invalid_total"])
+def test_no_number_of_a_page_breaks_or_restarts_anything(family, number):
+    page = b"\n".join(line for line in VICTORIA.splitlines() if not line.startswith((family, b"process_start")))
+    found = read(page + b"\n%s %s\n" % (family, number.encode()), {}, 0.0)
+    assert found is None or (math.isfinite(found.started) and 0 <= found.age_s < math.inf)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jan 99999 00:00:00 GMT", "1 2 3 4 5"])
+def test_a_date_that_makes_no_sense_is_ours(date):
+    assert read(PROMETHEUS, {"Date": date}, 1795162010.12) == Receiver(1795162000.12, pytest.approx(10.0), None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pushworld import rows_of
 
-from energyd.export.delivery import LATER, OUT_OF_ORDER, REFUSED, SUSPECT, TAKEN, TOO_LARGE, TOO_OLD, Outcome
+from energyd.export.answers import LATER, OUT_OF_ORDER, REFUSED, SUSPECT, TAKEN, TOO_LARGE, TOO_OLD, Outcome
 from energyd.export.sieve import Sieve
 from energyd.spool.rows import Row
 

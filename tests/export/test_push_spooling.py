@@ -8,8 +8,8 @@ from pushworld import rows_of
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import quarantine
+from energyd.export.answers import REFUSED, Outcome
 from energyd.export.collect import collect
-from energyd.export.delivery import REFUSED, Outcome
 from energyd.export.quarantine import Quarantine
 from energyd.export.render import Renderer
 from energyd.export.sieve import Bad

@@ -111,5 +111,22 @@ def test_a_fault_is_told_once_a_minute_with_what_was_held_back():
     ]
 
 
+def test_a_fault_that_never_ends_is_told_ever_more_seldom_and_at_once_when_it_had_ended():
+    clock, told_s = FakeClock(), []
+    begin_ns = clock.now_ns
+    faults = DistinctFaults(lambda _line: told_s.append((clock.now_ns - begin_ns) // NS_PER_S), clock.mono_ns)
+    for _ in range(3 * 3600 // 10):
+        faults.report("disk", "full")
+        clock.now_ns += 10 * NS_PER_S
+    assert told_s == [0, 60, 660, 4260, 7860]
+
+    clock.now_ns += 2 * 3600 * NS_PER_S
+    again_s = (clock.now_ns - begin_ns) // NS_PER_S
+    for _ in range(7):
+        faults.report("disk", "full")
+        clock.now_ns += 10 * NS_PER_S
+    assert told_s[5:] == [again_s, again_s + 60]
+
+
 def test_a_machine_that_never_slept_has_no_suspended_time_to_speak_of():
     assert suspended_ns() >= 0
