@@ -19,7 +19,7 @@ from energyd.groups.names import HostNames
 from energyd.ledger.ledger import Ledger
 from energyd.ring.files import read_boot_id
 from energyd.ring.writer import BOOT_ID
-from energyd.service import log, statefile
+from energyd.service import log, statefile, stdlog
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.clock import ScaledClock
 
@@ -34,7 +34,7 @@ class Keeper:
     """Engine, rings and saved state of one machine."""
 
     def __init__(self, settings: Config) -> None:
-        self.logger = log.setup("energyd.aggregator", settings.log.level, settings.log.format)
+        self.logger = stdlog.setup("energyd.aggregator", settings.log.level, settings.log.format)
         self._faults = log.DistinctFaults(self.logger.warning, CLOCK.mono_ns)
         self._boot_id = read_boot_id(BOOT_ID).hex()
         self._state_dir = Path(settings.state_dir)

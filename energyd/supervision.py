@@ -10,7 +10,6 @@ Loaded by `[rpcinterface:energyd] supervisor.rpcinterface_factory = energyd.supe
 
 import atexit
 import json
-import logging
 import os
 import signal
 import socket
@@ -141,10 +140,7 @@ class Plugin:
         self._supervisord = supervisord
         self._run_dir = run_dir
         self._relay = relay
-        handler = logging.StreamHandler(relay)
-        handler.setFormatter(log.formatter(log_format))
-        self._logger = logging.Logger("supervisor")
-        self._logger.addHandler(handler)
+        self._logger = log.Log("supervisor", "info", log_format, relay)
         self._notifications = notifications
         self._mono_ns = mono_ns
         self._looked_ns = mono_ns()
@@ -195,10 +191,8 @@ class Plugin:
         program.last_exit = "killed by a signal" if process.exitstatus < 0 else f"exit code {process.exitstatus}"
         if process.exitstatus == EXIT_CONFIGURATION:
             self._logger.error(
-                "%s ended with %s: its configuration is wrong (%s). It stays down; correct that, then `energyd reload`",
-                name,
-                program.last_exit,
-                program.why,
+                f"{name} ended with {program.last_exit}: its configuration is wrong ({program.why}). "
+                "It stays down; correct that, then `energyd reload`"
             )
             return
         lived_ns = self._mono_ns() - program.started_mono_ns
@@ -220,7 +214,7 @@ class Plugin:
         wait = wait_s(program.quick_deaths)
         start_later(process, wait)
         when = f"in {wait} s" if wait else "at once"
-        self._logger.warning("%s: %s; it is started again %s", process.config.name, program.last_exit, when)
+        self._logger.warning(f"{process.config.name}: {program.last_exit}; it is started again {when}")
 
     def _output(self, event: Any) -> None:
         name = event.process.config.name
@@ -279,7 +273,7 @@ class Plugin:
         if silent_s is None:
             return
         program.hung += 1
-        self._logger.error("%s (pid %d) has not given a sign of life for %.0f s; it is killed", name, process.pid, silent_s)
+        self._logger.error(f"{name} (pid {process.pid}) has not given a sign of life for {silent_s:.0f} s; it is killed")
         try:
             os.kill(process.pid, signal.SIGKILL)  # a stopped process takes no other signal
         except ProcessLookupError:  # it has just ended by itself
@@ -296,7 +290,7 @@ class Plugin:
         except OSError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
-                self._logger.error("`energyd status` will show old states: %s", error)
+                self._logger.error(f"`energyd status` will show old states: {error}")
 
 
 class Interface:

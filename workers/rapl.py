@@ -33,7 +33,7 @@ class RaplReader:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.logger = log.setup("energyd.rapl", config.log.level, config.log.format)
+        self.logger = log.Log("energyd.rapl", config.log.level, config.log.format)
         self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report, CLOCK.mono_ns)
         self.sensor = sensor_of(config, CLOCK.mono_ns)
         self.sweeps = self.missed_ticks = self.read_errors = self.appeared = self.vanished = 0
@@ -49,7 +49,7 @@ class RaplReader:
     def open_ring(self) -> None:
         self.numbers: dict[str, int] = {}  # of zones
         self.capacity = self.capacity_needed()
-        self.writer = RingWriter.open(self.config.run_dir, "rapl", RAPL, self.capacity, CLOCK)
+        self.writer = RingWriter.open(self.config.run_dir, "rapl", RAPL, self.capacity, CLOCK, warn=self.logger.warning)
         self.reporter.start_anew()
 
     def follow(self, change: Change) -> None:
@@ -58,7 +58,7 @@ class RaplReader:
             if zone.used:
                 self.vanished += 1
                 self.writer.append(self.numbers[zone.name], CLOCK.mono_ns(), (errno.ENODEV, 0, 0, 0), status=FAILED)
-                self.logger.info("%s has gone from %s", zone.name, zone.device)
+                self.logger.info(f"{zone.name} has gone from {zone.device}")
         appeared = change.appeared
         if self.writer.labels_full or self.capacity < self.capacity_needed():
             self.writer.close()
@@ -72,7 +72,8 @@ class RaplReader:
                 self.writer.append(
                     self.numbers[zone.name], CLOCK.mono_ns(), (zone.read_errno or errno.ENODEV, 0, 0, 0), status=FAILED
                 )
-            self.logger.info("%s by %s: %s", zone.name, zone.device, zone.dropped or ("read" if zone.used else "unreadable"))
+            state = zone.dropped or ("read" if zone.used else "unreadable")
+            self.logger.info(f"{zone.name} by {zone.device}: {state}")
         self.reporter.state(advice_of(self.config, self.sensor.zones))
 
     def tick(self, missed: int) -> None:

@@ -3,9 +3,9 @@
 python -m energyd.workers.tic CONFIG_JSON METER_NAME
 """
 
-import logging
 import signal
 import sys
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from energyd import config as configuration
@@ -26,17 +26,17 @@ from energyd.units import NS_PER_S
 TEXT_BYTES: Final = 16
 UNKNOWN_LABELS: Final = 64  # offered raw; a noisy line must not fill the labels
 
-logger = logging.getLogger("energyd.tic")
+NAME: Final = "energyd.tic"
 
 
 class Recorder:
     """Turns the events of a line into the records of its ring."""
 
-    def __init__(self, ring: RingWriter, clock: Clock, name: str) -> None:
+    def __init__(self, ring: RingWriter, clock: Clock, name: str, warn: Callable[[str], None]) -> None:
         self._ring = ring
         self._clock = clock
         self._name = name
-        self._faults = log.DistinctFaults(logger.warning, SYSTEM_CLOCK.mono_ns)
+        self._faults = log.DistinctFaults(warn, SYSTEM_CLOCK.mono_ns)
         self._reporter = Reporter(lambda kind, text: self._faults.report(kind, f"{name}: {text}"), SYSTEM_CLOCK.mono_ns)
         self._unknown: set[bytes] = set()
 
@@ -89,14 +89,14 @@ class TicReader(NamedTuple):
 def listen(config: Config, meter: Meter) -> TicReader:
     """Open the ring of `meter`; its line is opened by the first poll, because a device may come later."""
     clock: Clock = ScaledClock(*config.clock) if meter.simulated and config.clock.rate != 1 else SYSTEM_CLOCK
-    ring = RingWriter.open(config.run_dir, f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK)
-    recorder = Recorder(ring, clock, meter.name)
+    warn = log.Log(NAME, config.log.level, config.log.format).warning
+    ring = RingWriter.open(config.run_dir, f"tic-{meter.name}", samples.TIC, tic_capacity(), SYSTEM_CLOCK, warn=warn)
+    recorder = Recorder(ring, clock, meter.name, warn)
     return TicReader(Line(meter.device, meter.mode, SYSTEM_CLOCK, recorder.fault, link_lost_s=meter.link_timeout_s), recorder)
 
 
 def startup(config_path: str, name: str) -> TicReader:
     config = configuration.read(config_path)
-    log.setup(logger.name, config.log.level, config.log.format)
     meter = next((meter for meter in config.meters if meter.name == name), None)
     if meter is None:
         raise ConfigError(f"{config_path} has no meter named {name!r}; it names {[each.name for each in config.meters]}")
@@ -126,7 +126,7 @@ def shutdown(reader: TicReader) -> None:
 
 
 def main(argv: list[str]) -> int:
-    return worker.run(logger.name, lambda: startup(*argv), main_loop, shutdown)
+    return worker.run(NAME, lambda: startup(*argv), main_loop, shutdown)
 
 
 if __name__ == "__main__":

@@ -32,16 +32,16 @@ class UsageReader:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.period_ns = round(NS_PER_S / config.usage.rate_hz)
-        self.logger = log.setup("energyd.usage", config.log.level, config.log.format)
+        self.logger = log.Log("energyd.usage", config.log.level, config.log.format)
         self.reporter = Reporter(log.DistinctFaults(self.logger.warning, CLOCK.mono_ns).report, CLOCK.mono_ns)
         self.scans = self.missed_ticks = 0
         self.tell_due_ns = 0
         self.labelled = 0  # since the ring was opened or rotated
         capacity = usage_capacity(config.usage.rate_hz, count_processes(config.procfs_root))
-        self.writer = RingWriter.open(config.run_dir, "usage", USAGE, capacity, CLOCK)
+        self.writer = RingWriter.open(config.run_dir, "usage", USAGE, capacity, CLOCK, warn=self.logger.warning)
         sink = Sink(self.label, self.reporter.fault, CLOCK.mono_ns)
         self.machine = Machine(config.procfs_root, config.sysfs_root, self.period_ns, sink)
-        self.logger.info("%s; ring of %d records", self.machine.describe(), capacity)
+        self.logger.info(f"{self.machine.describe()}; ring of {capacity} records")
 
     def label(self, entry: dict[str, object]) -> int:
         self.labelled += 1

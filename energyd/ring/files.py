@@ -8,10 +8,10 @@ anything else stays as it is under NAME.ring.old, for who was not there to read 
 import contextlib
 import errno
 import fcntl
-import logging
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from energyd.errors import EnvironmentFault
@@ -138,8 +138,8 @@ def create(identity: Identity, clock: Clock) -> Store:
     return Store(words, mapping, labels, head=0, batch=1)
 
 
-def adopt(identity: Identity) -> Store | None:
-    """The ring that an earlier writer of this boot left, or None when there is none that fits."""
+def adopt(identity: Identity, warn: Callable[[str], None]) -> Store | None:
+    """The ring that an earlier writer of this boot left, or None when there is none that fits; `warn` is told of a refused one."""
     directory, name, schema, capacity, boot_id = identity
     path = layout.ring_path(directory, name)
     try:
@@ -153,7 +153,7 @@ def adopt(identity: Identity) -> Store | None:
             return None
         mapping = mmap.mmap(descriptor, layout.file_size(capacity))
     except layout.RefusedRing as refusal:
-        logging.getLogger("energyd.ring").warning("%s; a new file takes its place, what it held is not read", refusal)
+        warn(f"{refusal}; a new file takes its place, what it held is not read")
         return None
     finally:
         os.close(descriptor)

@@ -8,7 +8,7 @@ Law: a writer never looks at its readers; with none, one or a stopped one it doe
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from energyd.ring import files, layout
@@ -53,10 +53,19 @@ class RingWriter:
 
     @classmethod
     def open(
-        cls, run_dir: AnyPath, name: str, schema: Schema, capacity: int, clock: files.Clock, *, boot_id_path: AnyPath = BOOT_ID
+        cls,
+        run_dir: AnyPath,
+        name: str,
+        schema: Schema,
+        capacity: int,
+        clock: files.Clock,
+        *,
+        warn: Callable[[str], None] = lambda _text: None,
+        boot_id_path: AnyPath = BOOT_ID,
     ) -> "RingWriter":
         """Adopt the ring that an earlier writer left, or rotate to a new one.
 
+        `warn` is told of a file that is there and is no ring that we know.
         Raises EnvironmentFault when another process writes it, when run_dir cannot be used or has no room.
         """
         assert capacity.bit_count() == 1 < capacity, f"BUG: capacity {capacity} is not a power of two above 1"
@@ -64,7 +73,7 @@ class RingWriter:
         identity = files.Identity(os.fspath(run_dir), name, schema, capacity, files.read_boot_id(boot_id_path))
         lock = files.acquire_lock(layout.lock_path(identity.directory, name), clock)
         try:
-            return cls(identity, files.adopt(identity) or files.create(identity, clock), clock, lock)
+            return cls(identity, files.adopt(identity, warn) or files.create(identity, clock), clock, lock)
         except BaseException:
             os.close(lock)
             raise

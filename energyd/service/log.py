@@ -1,48 +1,58 @@
-"""Logging for all processes: one line an event on stderr, text or JSON, and each distinct fault at most once a minute."""
+"""Logging for all processes: one line an event on stderr, text or JSON, and each distinct fault at most once a minute.
 
+The readers and supervisord write their lines by `Log`: the standard library's logging takes 0.7 MB of every process that loads it,
+most of it for threads and tracebacks. The aggregator, whose libraries log through it, has the same lines by energyd.service.stdlog.
+"""
+
+import contextlib
 import json
-import logging
 import sys
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from energyd.units import NS_PER_S
 
-_JOURNAL_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""The levels of the configuration, by sd-daemon(3)."""
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: level, name, message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return json.dumps({"level": record.levelname.lower(), "name": record.name, "message": record.getMessage()})
-
-
-class JournalFormatter(logging.Formatter):
-    """`<N>name: message`, the priority prefix that systemd-journald reads (sd-daemon(3))."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = f"<{_JOURNAL_PRIORITY.get(record.levelno, 6)}>{record.name}: {record.getMessage()}"
-        return text + "\n" + self.formatException(record.exc_info) if record.exc_info else text
+def line(style: str, level: str, name: str, message: str) -> str:
+    """One event as 'text', as 'json' or as 'journal': `<N>name: message`, the priority prefix that systemd-journald reads."""
+    if style == "json":
+        return json.dumps({"level": level, "name": name, "message": message})
+    if style == "journal":
+        return f"<{PRIORITIES.get(level, PRIORITIES['info'])}>{name}: {message}"
+    return f"{level.upper()} {name}: {message}"
 
 
-def formatter(style: str) -> logging.Formatter:
-    """How a line looks: 'text', 'json' or 'journal'."""
-    formatters: dict[str, logging.Formatter] = {
-        "text": logging.Formatter("%(levelname)s %(name)s: %(message)s"),
-        "json": JsonFormatter(),
-        "journal": JournalFormatter(),
-    }
-    return formatters[style]
+class Stream(Protocol):
+    """Where lines go to."""
+
+    def write(self, text: str, /) -> object: ...
 
 
-def setup(name: str, level: str, style: str) -> logging.Logger:
-    """Log to stderr as `style` ('text', 'json' or 'journal') from `level` up; returns the logger `name`."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter(style))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    return logging.getLogger(name)
+class Log:
+    """The lines of `name` from `level` up, on stderr or `stream`. Law: what cannot be written is lost, and stops nobody."""
+
+    def __init__(self, name: str, level: str, style: str, stream: Stream | None = None) -> None:
+        self._name = name
+        self._least = PRIORITIES[level]
+        self._style = style
+        self._stream = stream
+
+    def info(self, message: str) -> None:
+        self._write("info", message)
+
+    def warning(self, message: str) -> None:
+        self._write("warning", message)
+
+    def error(self, message: str) -> None:
+        self._write("error", message)
+
+    def _write(self, level: str, message: str) -> None:
+        if PRIORITIES[level] <= self._least:
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # a full disk, a closed stream, none at all
+                (self._stream or sys.stderr).write(line(self._style, level, self._name, message) + "\n")
 
 
 class DistinctFaults:

@@ -190,7 +190,7 @@ def main(argv: list[str]) -> int:
         memory.profile(settings)
     except ValueError as error:
         arguments.error(str(error))
-    logger = log.setup("simulate.meter", "info", "text")
+    logger = log.Log("simulate.meter", "info", "text")
     stop = Stop.on_signals()
     clock = options.clock or _clock_from(options.start)
     house, registers = memory.recall(options.state, settings, clock.real_ns())
@@ -200,7 +200,7 @@ def main(argv: list[str]) -> int:
     speech = Speech(mode, options.baud or mode.baud, options.parity == "even", noise, options.cut, options.frame_per_minute)
     with Truth(options.truth) as truth, Line(options.link) as line:
         speaker = Speaker(meter, house, registers, speech, truth, clock.real0_ns - clock.mono0_ns)
-        logger.info("%s -> %s: %s, %s, %g baud", line.link, line.device, options.mode, options.contract, speech.baud)
+        logger.info(f"{line.link} -> {line.device}: {options.mode}, {options.contract}, {speech.baud:g} baud")
         main_loop(speaker, speech, line, Pace(clock, stop, clock.rate))
     return 0
 

@@ -231,7 +231,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status, raises EnergydError."""
     options = parser().parse_args(argv)
-    logger = log.setup("simulate.powercap", "info", "text")
+    logger = log.Log("simulate.powercap", "info", "text")
     stop = Stop.on_signals()
     zones = zones_of(options.sockets, options.domains)
     source = profile(options.power, zones, options.procfs_root)
@@ -241,7 +241,7 @@ def main(argv: list[str]) -> int:
     with Truth(options.truth) as truth:
         host = Host(zones, tree.counters, source, options.range_uj, truth, SYSTEM_CLOCK)
         host.begin(last)
-        logger.info("%s: %s, %s", options.root, ", ".join(zone.name for zone in zones), options.power)
+        logger.info(f"{options.root}: {', '.join(zone.name for zone in zones)}, {options.power}")
         run_periodic(lambda _missed: host.update(), round(NS_PER_S / options.rate_hz), stop, SYSTEM_CLOCK)
         host.update(final=True)
     if options.remove:

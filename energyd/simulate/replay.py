@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
     options = arguments.parse_args(argv)
     if options.speed <= 0:
         arguments.error("--speed must be above 0")
-    logger = log.setup("replay", "info", "text")
+    logger = log.Log("replay", "info", "text")
     try:
         with open(options.file, "rb") as file:
             capture = file.read()
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
         capture = with_even_parity(capture)
     begin_s = time.monotonic()
     with Line(options.link) as line:
-        logger.info("%s -> %s: %s, %s, %d baud", line.link, line.device, options.file, mode.name, baud)
+        logger.info(f"{line.link} -> {line.device}: {options.file}, {mode.name}, {baud} baud")
         play(capture, baud * options.speed, line, Pace(SYSTEM_CLOCK, stop), loop=options.loop)
-        logger.info("%.1f s, %d bytes dropped", time.monotonic() - begin_s, line.dropped_bytes)
+        logger.info(f"{time.monotonic() - begin_s:.1f} s, {line.dropped_bytes} bytes dropped")
     return 0

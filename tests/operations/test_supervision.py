@@ -348,7 +348,7 @@ def test_a_full_disk_is_said_once_and_stops_nothing(world, monkeypatch):
 def test_our_own_lines_have_the_format_of_the_others(tmp_path):
     relay = Recorder()
     plugin = supervision.Plugin(SimpleNamespace(), str(tmp_path), relay, lambda: 0, "json")
-    plugin._logger.warning("rapl: %s", "gone")
+    plugin._logger.warning("rapl: gone")
     events.clear()
 
     assert json.loads(relay.written[0]) == {"level": "warning", "name": "supervisor", "message": "rapl: gone"}

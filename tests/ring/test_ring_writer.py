@@ -252,6 +252,18 @@ def test_what_cannot_be_adopted_is_rotated(open_writer, run_dir, boot_id_path, c
     os.close(kept)
 
 
+def test_a_file_that_is_no_ring_of_ours_is_told_when_a_new_one_takes_its_place(run_dir, clock, boot_id_path):
+    (run_dir / "rapl.ring").write_bytes(b"something else")
+    told = []
+
+    for _ in range(2):
+        RingWriter.open(run_dir, "rapl", RAPL, 16, clock, warn=told.append, boot_id_path=boot_id_path).close()
+
+    assert len(told) == 1
+    assert told[0].startswith(f"{run_dir}/rapl.ring is not a ring of energyd; ")
+    assert told[0].endswith("a new file takes its place, what it held is not read")
+
+
 def test_another_capacity_rotates(open_writer, run_dir):
     open_writer(capacity=16).close()
 
