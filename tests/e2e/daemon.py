@@ -155,15 +155,16 @@ class Daemon:
 
 
 class Prometheus:
-    """Debian's Prometheus, scraping one target."""
+    """Debian's Prometheus, scraping one target. `jobs` are more of them, in YAML; `flags` are its own."""
 
-    def __init__(self, target_port: int, interval: str = "1s") -> None:
+    def __init__(self, target_port: int, interval: str = "1s", jobs: str = "", flags: tuple[str, ...] = ()) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="energyd-prometheus-"))
         self.port = free_port()
         (self.home / "prometheus.yml").write_text(
             f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
-            f"scrape_configs: [{{job_name: energyd, static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]}}]\n"
+            f"scrape_configs: [{{job_name: energyd, static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]}}{jobs}]\n"
         )
+        self.flags = flags
 
     def __enter__(self) -> "Prometheus":
         with open(self.home / "log", "wb") as log:
@@ -173,6 +174,7 @@ class Prometheus:
                     f"--config.file={self.home}/prometheus.yml",
                     f"--storage.tsdb.path={self.home}/data",
                     f"--web.listen-address=127.0.0.1:{self.port}",
+                    *self.flags,
                 ],
                 stdout=log,
                 stderr=log,
@@ -191,6 +193,11 @@ class Prometheus:
         answer = json.loads(get(url))
         assert answer["status"] == "success", answer
         return list(answer["data"]["result"])
+
+    def value(self, expression: str) -> float:
+        """That of the one series of the result."""
+        [series] = self.query(expression)
+        return float(series["value"][1])
 
     def samples(self, selector: str, window: str = "10m") -> list[tuple[float, float]]:
         """(Unix seconds, value) of the one series that `selector` names, as it was scraped."""

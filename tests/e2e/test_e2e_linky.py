@@ -52,18 +52,13 @@ def scraped():
                 simulator.wait()
 
 
-def value(answer):
-    [row] = answer
-    return float(row["value"][1])
-
-
 def test_the_consumption_of_a_period_is_what_delta_says(scraped):
     """delta(linky_base[$__range]) and its cost, as the original's panels ask."""
     _, prometheus = scraped
     expected_wh = POWER_W * 15 / 3600
 
-    assert value(prometheus.query("delta(linky_base[15s])")) == pytest.approx(expected_wh, abs=0.15 * expected_wh)
-    cost = value(prometheus.query("(delta(linky_base[15s])/1000)*0.1582"))
+    assert prometheus.value("delta(linky_base[15s])") == pytest.approx(expected_wh, abs=0.15 * expected_wh)
+    cost = prometheus.value("(delta(linky_base[15s])/1000)*0.1582")
     assert cost == pytest.approx(expected_wh / 1000 * 0.1582, rel=0.15)
 
 
@@ -72,7 +67,7 @@ def test_the_subscribed_power_follows_from_the_subscribed_current(scraped, name)
     _, prometheus = scraped
     adco = METERS[name][2]
 
-    assert value(prometheus.query(f'(linky_isousc{{adco="{adco}"}}*200)/1000')) == 9
+    assert prometheus.value(f'(linky_isousc{{adco="{adco}"}}*200)/1000') == 9
 
 
 def test_a_meter_in_standard_mode_answers_the_same_queries(scraped):
@@ -85,7 +80,7 @@ def test_a_meter_in_standard_mode_answers_the_same_queries(scraped):
 
     assert float(power["value"][1]) == POWER_W
     assert 35 <= float(current["value"][1]) <= 42
-    assert value(prometheus.query(counted)) == pytest.approx(expected_wh, abs=0.15 * expected_wh)
+    assert prometheus.value(counted) == pytest.approx(expected_wh, abs=0.15 * expected_wh)
     assert power["metric"]["optarif"] == "HC.."
     assert power["metric"]["ptec"] in ("HC..", "HP..")
 

@@ -87,11 +87,6 @@ def asked():
                 simulator.wait()
 
 
-def value(answer):
-    [row] = answer
-    return float(row["value"][1])
-
-
 def ask(prometheus, name, **labels):
     """The answers to a query of one family, by the value of the label that is asked for with None."""
     matchers = ",".join(f'{label}="{text}"' for label, text in labels.items() if text is not None)
@@ -108,7 +103,7 @@ def test_the_last_whole_day_is_told_with_the_labels_of_the_documentation(asked):
     assert ask(prometheus, "consumption_hp_kwh", pdl=None) == {PDL: 6.734}
     assert ask(prometheus, "production_daily_kwh", pdl=None) == {PDL: 5.001}
     total = "sum by (pdl) (myelectricaldata_consumption_hc_kwh + myelectricaldata_consumption_hp_kwh)"
-    assert value(prometheus.query(f"{total} - on (pdl) myelectricaldata_consumption_daily_kwh")) == pytest.approx(0, abs=1e-9)
+    assert prometheus.value(f"{total} - on (pdl) myelectricaldata_consumption_daily_kwh") == pytest.approx(0, abs=1e-9)
 
 
 def test_months_and_years_are_the_present_one_and_the_one_before(asked):
@@ -138,13 +133,13 @@ def test_who_the_meter_is_and_its_highest_power(asked):
         "energyd_meter_day_peak_apparent_power_voltamperes", meter="house", direction="consumed", day="yesterday"
     )
     assert ask(prometheus, "max_power_kva", pdl=None) == {PDL: said_va / 1000}
-    assert value(prometheus.query("max_over_time(myelectricaldata_max_power_kva[7d])")) == said_va / 1000
+    assert prometheus.value("max_over_time(myelectricaldata_max_power_kva[7d])") == said_va / 1000
 
 
 def test_a_synchronisation_is_a_frame(asked):
     _, prometheus, _ = asked
     assert ask(prometheus, "sync_status", pdl=None) == {PDL: 1}
-    assert 0 <= value(prometheus.query("time() - myelectricaldata_last_sync_timestamp")) < 10
+    assert 0 <= prometheus.value("time() - myelectricaldata_last_sync_timestamp") < 10
     assert ask(prometheus, "synced_days_total", pdl=None) == {PDL: DAYS}
     syncs = ask(prometheus, "sync_total", status=None)
     assert (syncs["success"] >= 8, set(syncs)) == (True, {"success", "error"})
@@ -168,7 +163,7 @@ def test_a_synchronisation_is_a_frame(asked):
 )
 def test_the_queries_of_the_documentation_and_what_energyd_has_in_their_place(asked, query, answer):
     _, prometheus, _ = asked
-    assert value(prometheus.query(query)) == pytest.approx(answer, rel=0.005)
+    assert prometheus.value(query) == pytest.approx(answer, rel=0.005)
 
 
 def test_today_can_be_compared_with_the_same_part_of_other_days(asked):

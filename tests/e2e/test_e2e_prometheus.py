@@ -16,6 +16,9 @@ pytestmark = [
 ]
 
 
+MOMENT_S = 0.3  # that the last sample, the counter and the line of truth may be apart on a machine that is busy with others
+
+
 def interpolated(points, at_s):
     """The true value at a Unix time, between the simulator's own lines."""
     times = [point[0] for point in points]
@@ -168,14 +171,18 @@ def test_any_process_may_be_killed_while_prometheus_looks_on():
                 assert fell == [], family
             samples = told(prometheus, selector)
             first, last = samples[0], samples[-1]
+            time.sleep(MOMENT_S)
             truth = [
                 (at_s, package + dram)
                 for (at_s, package), (_, dram) in zip(
                     zone_truth(daemon, "package-0"), zone_truth(daemon, "package-0/dram"), strict=False
                 )
             ]
-            true_j = interpolated(truth, last[0]) - interpolated(truth, first[0])
-            assert last[1] - first[1] == pytest.approx(true_j, rel=0.01)
+
+            def true_j(slack_s):
+                return interpolated(truth, last[0] + slack_s) - interpolated(truth, first[0] - slack_s)
+
+            assert true_j(-MOMENT_S) <= last[1] - first[1] <= true_j(MOMENT_S)
 
 
 def test_a_stopped_aggregator_counts_the_seconds_that_it_missed():

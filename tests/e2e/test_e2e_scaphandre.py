@@ -97,32 +97,27 @@ def test_every_query_is_answered(prometheus: Prometheus, query: str) -> None:
     assert all(float(series["value"][1]) >= 0 or "delta" in query for series in found)
 
 
-def value(prometheus: Prometheus, query: str) -> float:
-    [series] = prometheus.query(query)
-    return float(series["value"][1])
-
-
 def test_the_same_power_is_told_in_both_families(prometheus: Prometheus) -> None:
-    assert value(prometheus, "scaph_host_power_microwatts / 1e6 - on () energyd_host_power_watts") == pytest.approx(0, abs=1e-6)
+    assert prometheus.value("scaph_host_power_microwatts / 1e6 - on () energyd_host_power_watts") == pytest.approx(0, abs=1e-6)
     sockets = "sum(scaph_socket_energy_microjoules) / 1e6"
-    assert value(prometheus, f'{sockets} - sum(energyd_zone_energy_joules_total{{zone!~".*/.*"}})') == pytest.approx(0, abs=1e-3)
+    assert prometheus.value(f'{sockets} - sum(energyd_zone_energy_joules_total{{zone!~".*/.*"}})') == pytest.approx(0, abs=1e-3)
 
 
 def test_the_processes_have_no_more_than_the_host(prometheus: Prometheus) -> None:
     """Over ten seconds: a process' power is of a little earlier than the host's, since it waits for the energy of its time."""
-    processes = value(prometheus, "avg_over_time(sum(scaph_process_power_consumption_microwatts)[10s:1s])")
-    assert 0 < processes <= 1.25 * value(prometheus, "avg_over_time(scaph_host_power_microwatts[10s])")
+    processes = prometheus.value("avg_over_time(sum(scaph_process_power_consumption_microwatts)[10s:1s])")
+    assert 0 < processes <= 1.25 * prometheus.value("avg_over_time(scaph_host_power_microwatts[10s])")
 
 
 def test_the_energy_of_a_counter_is_the_power_of_the_gauge(prometheus: Prometheus) -> None:
     """Scaphandre's own differ by 1.93 when one zone wraps; here they agree as far as the extrapolation of `increase` allows."""
-    energy_w = value(prometheus, "rate(scaph_host_energy_microjoules[10s]) / 1e6")
-    assert energy_w == pytest.approx(value(prometheus, "avg_over_time(scaph_host_power_microwatts[10s]) / 1e6"), rel=0.2)
+    energy_w = prometheus.value("rate(scaph_host_energy_microjoules[10s]) / 1e6")
+    assert energy_w == pytest.approx(prometheus.value("avg_over_time(scaph_host_power_microwatts[10s]) / 1e6"), rel=0.2)
 
 
 def test_the_cpu_of_a_process_is_a_part_of_all_cpus(prometheus: Prometheus) -> None:
     cpus = Path("/proc/stat").read_text().count("\ncpu")
-    percent = value(prometheus, 'avg_over_time(scaph_process_cpu_usage_percentage{cmdline=~".*microvm.*"}[10s])')
+    percent = prometheus.value('avg_over_time(scaph_process_cpu_usage_percentage{cmdline=~".*microvm.*"}[10s])')
     assert percent == pytest.approx(10 / cpus, rel=0.35)
 
 

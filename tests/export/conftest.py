@@ -2,6 +2,7 @@
 
 import pytest
 
+from clocks import TurnedClock
 from energyd.aggregate.snapshot import (
     GpuProcess,
     GpuUse,
@@ -130,26 +131,9 @@ def make_snapshot() -> Snapshot:
     )
 
 
-class TurnedClock:
-    """A clock that stands still until a test turns it; sleeping turns it too."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000_000
-        self.real_offset_ns = 1_795_161_354_123_456_789
-
-    def mono_ns(self) -> int:
-        return self.now_ns
-
-    def real_ns(self) -> int:
-        return self.now_ns + self.real_offset_ns
-
-    def sleep_until_ns(self, mono_ns: int) -> None:
-        self.now_ns = max(self.now_ns, mono_ns)
-
-
 @pytest.fixture
 def clock() -> TurnedClock:
-    return TurnedClock()
+    return TurnedClock(real_offset_ns=1_795_161_354_123_456_789)
 
 
 @pytest.fixture

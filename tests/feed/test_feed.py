@@ -5,6 +5,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from clocks import TurnedClock
 from energyd import samples
 from energyd.aggregate.engine import Engine
 from energyd.aggregate.readers import ReaderBook
@@ -16,24 +17,11 @@ from energyd.units import NS_PER_S
 ZONE = {"zone": "package-0", "domain": "package", "source": "simulated", "range_uj": 10**9, "additive": True, "max_power_uw": 0}
 
 
-class FakeClock:
-    now_ns = 100 * NS_PER_S
-
-    def mono_ns(self):
-        return self.now_ns
-
-    def real_ns(self):
-        return self.now_ns
-
-    def sleep_until_ns(self, mono_ns):
-        self.now_ns = max(self.now_ns, mono_ns)
-
-
 class Machine:
     """A `rapl` and a `usage` writer that sample one zone of 10 W and one process of half a CPU."""
 
     def __init__(self, run_dir: Path, capacity=4096):
-        self.clock = FakeClock()
+        self.clock = TurnedClock(100 * NS_PER_S)
         self.run_dir, self.capacity = run_dir, capacity
         self.cpu_ns = self.energy_uj = 0
         self.open_energy()
@@ -143,7 +131,7 @@ def test_an_aggregator_that_slept_too_long_counts_the_overrun_and_loses_no_energ
 
 
 def test_a_ring_of_another_schema_is_named_with_the_mend(tmp_path):
-    clock = FakeClock()
+    clock = TurnedClock(100 * NS_PER_S)
     RingWriter.open(tmp_path, "rapl", samples.USAGE, 64, clock).close()
     _, feed = started(tmp_path)
     feed.pull()

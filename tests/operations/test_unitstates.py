@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from clocks import TurnedClock
 from energyd import unitstates
 from energyd.errors import EnvironmentFault
 from energyd.service.clock import SYSTEM_CLOCK
@@ -89,16 +90,6 @@ def test_a_pid_1_that_takes_its_time_is_not_waited_for(monkeypatch, tmp_path):
     monkeypatch.setattr(unitstates, "REPORT_S", 0.1)
     with pytest.raises(EnvironmentFault, match="timed out after"):
         unitstates.brief_systemctl(["show"])
-
-
-class TurnedClock:
-    """Stands still until it is turned."""
-
-    def __init__(self):
-        self.now_ns = 10**9
-
-    def mono_ns(self):
-        return self.now_ns
 
 
 def wait_until(report, value):

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from clocks import TurnedClock
 from energyd.powercap.advice import explain
 from energyd.powercap.choice import Choice
 from energyd.powercap.perf import PerfEvents, open_event, parse_cpus
@@ -142,13 +143,6 @@ def test_where_it_is_not_allowed_the_zones_say_so_and_the_advice_says_how(sysfs,
     assert "CAP_PERFMON" in sentence
 
 
-class Clock:
-    now_ns = 0
-
-    def mono_ns(self):
-        return self.now_ns
-
-
 def sensor(root, kernel, clock):
     rapl = Rapl(f"{root}/class/powercap", "GenuineIntel", perf(root, kernel))
     return Sensor([rapl], Choice(["rapl"]), clock.mono_ns)
@@ -159,7 +153,7 @@ def used(found):
 
 
 def test_it_stands_in_for_a_powercap_tree_that_is_missing(sysfs, kernel):
-    found = sensor(sysfs({"energy-pkg": 2}), kernel, Clock())
+    found = sensor(sysfs({"energy-pkg": 2}), kernel, TurnedClock(0))
     found.rescan()
 
     assert used(found) == {"package-0": "perf_event"}
@@ -168,7 +162,7 @@ def test_it_stands_in_for_a_powercap_tree_that_is_missing(sysfs, kernel):
 def test_it_is_not_even_opened_where_the_tree_can_be_read(sysfs, kernel, tree):
     root = sysfs({"energy-pkg": 2})
     tree({"intel-rapl:0": {"name": "package-0", "energy_uj": 5}})
-    found = sensor(root, kernel, Clock())
+    found = sensor(root, kernel, TurnedClock(0))
     found.rescan()
 
     assert used(found) == {"package-0": "intel-rapl"}
@@ -178,7 +172,7 @@ def test_it_is_not_even_opened_where_the_tree_can_be_read(sysfs, kernel, tree):
 
 def test_it_stands_in_for_counters_that_may_not_be_read_and_stays_when_they_may(sysfs, kernel, tree):
     """Both are the same register: a change would cost a baseline and gain nothing."""
-    root, clock = sysfs({"energy-pkg": 2}), Clock()
+    root, clock = sysfs({"energy-pkg": 2}), TurnedClock(0)
     tree({"intel-rapl:0": {"name": "package-0", "energy_uj": ""}, "intel-rapl:0:0": {"name": "core", "energy_uj": 7}})
     found = sensor(root, kernel, clock)
     found.rescan()

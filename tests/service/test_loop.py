@@ -1,25 +1,12 @@
 import os
 import signal
 
+from clocks import TurnedClock
 from energyd.service.clock import ScaledClock, suspended_ns
 from energyd.service.log import DistinctFaults
 from energyd.service.loop import run_periodic
 from energyd.service.stop import PARENT_VARIABLE, Stop
 from energyd.units import NS_PER_S
-
-
-class FakeClock:
-    def __init__(self):
-        self.now_ns = 1_000
-
-    def mono_ns(self):
-        return self.now_ns
-
-    def real_ns(self):
-        return self.now_ns
-
-    def sleep_until_ns(self, mono_ns):
-        self.now_ns = max(self.now_ns, mono_ns)
 
 
 class After:
@@ -33,7 +20,7 @@ class After:
 
 
 def test_ticks_keep_to_absolute_deadlines_however_long_the_work_takes():
-    clock, seen = FakeClock(), []
+    clock, seen = TurnedClock(1_000), []
 
     def work(missed):
         seen.append((clock.now_ns, missed))
@@ -44,7 +31,7 @@ def test_ticks_keep_to_absolute_deadlines_however_long_the_work_takes():
 
 
 def test_missed_ticks_are_counted_not_made_up_for():
-    clock, seen = FakeClock(), []
+    clock, seen = TurnedClock(1_000), []
 
     def work(missed):
         seen.append((clock.now_ns, missed))
@@ -55,7 +42,7 @@ def test_missed_ticks_are_counted_not_made_up_for():
 
 
 def test_a_slow_loop_sees_within_half_a_second_that_it_is_to_stop():
-    clock, ticks, stop = FakeClock(), [], Stop()
+    clock, ticks, stop = TurnedClock(1_000), [], Stop()
     wake = clock.sleep_until_ns
 
     def sleep_until_ns(mono_ns):
@@ -97,7 +84,7 @@ def test_a_worker_leaves_when_its_supervisor_is_no_longer_its_parent(monkeypatch
 
 
 def test_a_fault_is_told_once_a_minute_with_what_was_held_back():
-    clock, lines = FakeClock(), []
+    clock, lines = TurnedClock(1_000), []
     faults = DistinctFaults(lines.append, clock.mono_ns)
     for _ in range(5):
         faults.report("zone 3", "zone 3: Permission denied")
@@ -112,7 +99,7 @@ def test_a_fault_is_told_once_a_minute_with_what_was_held_back():
 
 
 def test_a_fault_that_never_ends_is_told_ever_more_seldom_and_at_once_when_it_had_ended():
-    clock, told_s = FakeClock(), []
+    clock, told_s = TurnedClock(1_000), []
     begin_ns = clock.now_ns
     faults = DistinctFaults(lambda _line: told_s.append((clock.now_ns - begin_ns) // NS_PER_S), clock.mono_ns)
     for _ in range(3 * 3600 // 10):

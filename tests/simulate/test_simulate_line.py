@@ -7,26 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clocks import TurnedClock
 from energyd.errors import EnvironmentFault
 from energyd.simulate.line import PIECE_NS, Line, Pace, duration_ns, pieces
-
-
-class FakeClock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self):
-        self.now_ns = 5_000_000_000
-        self.sleeps = 0
-
-    def mono_ns(self):
-        return self.now_ns
-
-    def real_ns(self):
-        return self.now_ns
-
-    def sleep_until_ns(self, mono_ns):
-        self.sleeps += 1
-        self.now_ns = max(self.now_ns, mono_ns)
 
 
 def groups_of(count, size):
@@ -36,7 +19,7 @@ def groups_of(count, size):
 @pytest.mark.parametrize(("baud", "group_s"), [(1200, 17 * 10 / 1200), (9600, 17 * 10 / 9600)])
 def test_a_group_is_handed_over_when_its_last_bit_would_arrive(baud, group_s):
     """Ten bits a byte: group n is complete n group times after the begin, neither earlier nor later."""
-    clock, arrivals, heard = FakeClock(), [], bytearray()
+    clock, arrivals, heard = TurnedClock(), [], bytearray()
 
     def write(piece):
         heard.extend(piece)
@@ -53,7 +36,7 @@ def test_a_group_is_handed_over_when_its_last_bit_would_arrive(baud, group_s):
 
 def test_a_late_line_keeps_its_deadlines():
     """A write that takes long delays nothing after it: deadlines are absolute."""
-    clock = FakeClock()
+    clock = TurnedClock()
     begin_ns = clock.now_ns
 
     def write(piece):
@@ -74,7 +57,7 @@ def test_pieces_are_the_data_in_small_parts(data, baud):
 
 
 def test_a_frame_at_line_speed_wakes_the_simulator_less_than_fifty_times_a_second():
-    clock = FakeClock()
+    clock = TurnedClock()
     Pace(clock, stop=False).send(lambda piece: None, groups_of(38, 23), clock.now_ns, 9600)
     assert clock.sleeps <= 0.9 * 50
 
@@ -87,7 +70,7 @@ def test_stopping_ends_a_long_wait_within_a_nap():
             self.asked += 1
             return self.asked > 2
 
-    clock = FakeClock()
+    clock = TurnedClock()
     begin_ns = clock.now_ns
     Pace(clock, Stop()).until(begin_ns + 60 * 10**9)
     assert clock.now_ns - begin_ns < 10**9

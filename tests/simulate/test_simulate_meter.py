@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from clocks import TurnedClock
 from energyd.errors import EnvironmentFault
 from energyd.simulate import faults, frames, memory
 from energyd.simulate import truth as truths
@@ -19,22 +20,6 @@ S = 10**9
 START_NS = 1_767_265_200 * S  # 2026-01-01 12:00 in Paris
 SETTINGS = memory.Settings("041876097514", "HCHP", "curve", 1)
 METER = Meter(SETTINGS.serial, "09876543210123", "HCHP", 9)
-
-
-class FakeClock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self):
-        self.now_ns = 77 * S
-
-    def mono_ns(self):
-        return self.now_ns
-
-    def real_ns(self):
-        return self.now_ns + START_NS
-
-    def sleep_until_ns(self, mono_ns):
-        self.now_ns = max(self.now_ns, mono_ns)
 
 
 def speech(mode=HISTORIQUE, *, noise=0.0, cut=None, parity=True, frame_per_minute=False):
@@ -156,7 +141,7 @@ def test_an_interruption_without_parity_is_a_bare_eot():
 
 def run_loop(tmp_path, spoken, seconds, truth_file):
     """The program's loop on a line to which nobody listens, by a clock of its own; returns the clock and the line's losses."""
-    clock = FakeClock()
+    clock = TurnedClock(77 * S, START_NS)
     end_ns = clock.now_ns + round(seconds * S)
 
     class Stop:

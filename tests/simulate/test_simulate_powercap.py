@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clocks import TurnedClock
 from energyd.errors import ConfigError, EnvironmentFault
 from energyd.simulate import powercap
 from energyd.simulate import truth as truths
@@ -21,18 +22,6 @@ S = 10**9
 W = 10**6
 ONE = zones_of(1, ("core", "uncore", "dram", "psys"))
 TWO = zones_of(2, ("core", "uncore", "dram", "psys"))
-
-
-class FakeClock:
-    """Time that passes when the test says so."""
-
-    def __init__(self):
-        self.now_ns = 123 * S
-
-    def mono_ns(self):
-        return self.now_ns
-
-    real_ns = mono_ns
 
 
 class Shown:
@@ -55,7 +44,7 @@ class Shown:
 )
 def test_the_counter_wraps_at_its_own_range_and_loses_nothing(start_uj, power_uw, waits_ns):
     """At every update: raw == (start + power * elapsed) mod (range + 1), however many wraps lie between."""
-    clock, counter = FakeClock(), Shown(start_uj)
+    clock, counter = TurnedClock(123 * S), Shown(start_uj)
     host = Host(ONE[:1], [counter], Constant([power_uw]), 999, Truth(None), clock)
     begin_ns = clock.now_ns
     for wait_ns in waits_ns:
@@ -194,7 +183,7 @@ def host_on(counters, truth, clock, source=None, range_uj=10**6):
 
 def test_the_truth_is_what_the_counter_shows(tmp_path):
     """At each line's instant: energy is power times time, raw is what the file shows, and lines come each 100 ms."""
-    clock, counter, path = FakeClock(), Shown(999_990), str(tmp_path / "truth")
+    clock, counter, path = TurnedClock(123 * S), Shown(999_990), str(tmp_path / "truth")
     with Truth(path) as truth:
         host = host_on([counter], truth, clock)
         host.begin(None)
@@ -218,7 +207,7 @@ def test_the_truth_is_what_the_counter_shows(tmp_path):
 @pytest.mark.parametrize("unseen_updates", [0, 3])
 def test_the_truth_goes_on_after_a_kill(tmp_path, unseen_updates):
     """Killed between an update and its truth line, over a wrap: the next run counts what the counter shows, once."""
-    clock, counter, path = FakeClock(), Shown(900_000), str(tmp_path / "truth")
+    clock, counter, path = TurnedClock(123 * S), Shown(900_000), str(tmp_path / "truth")
     with Truth(path) as truth:
         first = host_on([counter], truth, clock)
         first.begin(None)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from clocks import TurnedClock
 from energyd.tic.checksum import with_even_parity
 from energyd.tic.decoder import Event, Group
 from energyd.tic.framing import encode_group
@@ -29,24 +30,13 @@ NOISY = GOOD.replace(b"A ,", b"Q ,")
 GARBAGE = bytes(range(128, 240)) + b"\r"
 
 
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_ns = 1_000 * NS_PER_S
-
-    def mono_ns(self) -> int:
-        return self.now_ns
-
-    def sleep_until_ns(self, mono_ns: int) -> None:
-        self.now_ns = max(self.now_ns, mono_ns)
-
-
 class FakePort:
     """Answers each read with `says(speed)`, half a second later; an exception is raised instead of said."""
 
     if_silent = "shake it"
 
     def __init__(
-        self, clock: FakeClock, says: Callable[[int | None], bytes | Exception], speeds: tuple[int, ...], remote: bool
+        self, clock: TurnedClock, says: Callable[[int | None], bytes | Exception], speeds: tuple[int, ...], remote: bool
     ) -> None:
         self.speeds = speeds
         self.remote = remote
@@ -77,7 +67,7 @@ class World:
     def __init__(
         self, mode: str = "auto", speeds: tuple[int, ...] = SPEEDS, remote: bool = False, link_lost_s: float = LINK_LOST_S
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = TurnedClock(1_000 * NS_PER_S)
         self.told: list[str] = []
         self.ports: list[FakePort] = []
         self.opened_ns: list[int] = []
