@@ -217,7 +217,8 @@ def _process_info(snapshot: Snapshot) -> Family:
 
 @lru_cache(maxsize=2)
 def _process_labels(pids: tuple[int, ...], *texts: tuple[str, ...]) -> list[LabelValues]:
-    return [(str(pid), *row) for pid, *row in zip(pids, *texts, strict=True) if pid]
+    rows = zip([str(pid) if pid else "" for pid in pids], *texts, strict=True)
+    return [row for row in rows if row[0]]
 
 
 def _attribution_info(snapshot: Snapshot) -> Family:

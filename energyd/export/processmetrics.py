@@ -91,5 +91,6 @@ def families(processes: Processes, host: Host) -> dict[str, Family]:
 def _labels(
     pids: tuple[int, ...], comms: tuple[str, ...], cgroups: tuple[str, ...], uids: tuple[int, ...], *source: str
 ) -> list[LabelValues]:
-    rows = zip((str(pid) if pid else "" for pid in pids), comms, cgroups, map(str, uids), strict=True)
-    return [(*row, *source) for row in (*rows, _OTHER)]
+    if source:
+        return [row + source for row in _labels(pids, comms, cgroups, uids)]
+    return [*zip([str(pid) if pid else "" for pid in pids], comms, cgroups, map(str, uids), strict=True), _OTHER]

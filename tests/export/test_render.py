@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 import pytest
@@ -12,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from energyd.aggregate.snapshot import Snapshot
+from energyd.export import render
 from energyd.export.collect import collect
 from energyd.export.metric import FLOAT, UJ, Family, Metric
 from energyd.export.render import Renderer, escape, fill, value_field
@@ -113,21 +115,42 @@ def test_a_label_value_never_contains_a_raw_newline_or_an_unescaped_quote() -> N
     assert escape('a"b\\c\nd\ud800') == 'a\\"b\\\\c\\nd\ufffd'
 
 
-def test_only_changed_values_differ_and_the_result_equals_a_fresh_rendering() -> None:
+@pytest.mark.parametrize("metric", [JOULES, JOULES._replace(decimals=FLOAT)])
+def test_only_changed_values_differ_and_the_result_equals_a_fresh_rendering(metric: Metric) -> None:
     """Any sequence of changes leaves the incremental renderer with the same bytes as one that starts anew."""
     random_source = random.Random(7)
     renderer = Renderer()
     labels = [(str(i),) for i in range(50)]
     values = [0] * 50
-    for _ in range(200):
-        action = random_source.randrange(4)
+    for _ in range(300):
+        action = random_source.randrange(5)
         if action == 0:
             labels = [(str(i),) for i in random_source.sample(range(100), random_source.randrange(51))]
             values = [random_source.randrange(1 << 40) for _ in labels]
-        elif action < 3:
+        elif action == 1 and labels:  # one ends, one is born, and all in between move up
+            gone, born = random_source.randrange(len(labels)), (f"born {random_source.random()}",)
+            labels, values = [*labels[:gone], *labels[gone + 1 :], born], [*values[:gone], *values[gone + 1 :], 0]
+        elif action < 4:
             values = [value + random_source.choice((0, 0, 1, 10**9)) for value in values]
-        family = Family(JOULES, list(labels), list(values))
-        assert renderer.render([family]) == Renderer().render([family])
+        family = Family(metric, list(labels), list(map(float, values)) if metric.decimals == FLOAT else list(values))
+        again, anew = renderer.render([family]), Renderer().render([family])
+        assert again == anew
+
+
+def test_a_series_that_comes_or_goes_leaves_the_lines_of_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+
+    def counted_fill(metric: Metric, forms: Sequence[bytes], values: Sequence[float]) -> list[bytes]:
+        written.extend(int(value) for value in values)
+        return fill(metric, forms, values)
+
+    monkeypatch.setattr(render, "fill", counted_fill)
+    renderer = Renderer()
+    labels, values = [(str(i),) for i in range(100)], list(range(100))
+    renderer.render([Family(JOULES, labels, values)])
+    written.clear()
+    renderer.render([Family(JOULES, [*labels[:30], *labels[31:], ("born",)], [*values[:30], *values[31:], 100])])
+    assert written == [100]
 
 
 def test_unchanged_families_keep_the_very_same_bytes(snapshot: Snapshot) -> None:
@@ -156,7 +179,8 @@ def test_labels_of_many_short_lived_series_are_forgotten() -> None:
     renderer = Renderer()
     for generation in range(300):
         renderer.render([Family(JOULES, [(f"{generation}-{i}",) for i in range(10)], [1] * 10)])
-    assert len(renderer._label_texts[("a",)]) <= 1100
+    block = renderer._blocks[JOULES.name]
+    assert {len(column) for column in (block._labels, block.prefixes, block._forms, block._lines, block._compared)} == {10}
 
 
 def test_no_names_of_a_process_can_forge_another_series() -> None:
