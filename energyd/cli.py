@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "dump": Command("energyd.dumpcli", "show the samples in a ring"),
     "reload": Command("energyd.reload", "make a running energyd take over a changed configuration"),
     "doctor": Command("energyd.doctor.command", "check everything that can be wrong, and say what mends it"),
+    "dashboards": Command("energyd.dashboards.command", "ask all that the Grafana dashboards ask, and say why an answer is empty"),
     "push": Command("energyd.pushcli", "try out the receivers of pushed metrics"),
     "spool": Command("energyd.spoolcli", "show and replay what waits on disk for the receivers"),
     "history": Command("energyd.historycli", "energy and cost of the meters by day, month or year"),

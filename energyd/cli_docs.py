@@ -86,7 +86,7 @@ def _name(action: argparse.Action) -> str:
     value = action.metavar if isinstance(action.metavar, str) else choices
     if not action.option_strings:
         name = value or action.dest.upper()
-        return f"[{name}]" if action.nargs == argparse.OPTIONAL else name
+        return {argparse.OPTIONAL: f"[{name}]", argparse.ZERO_OR_MORE: f"[{name} ...]"}.get(str(action.nargs), name)
     return ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {value or action.dest.upper()}")
 
 

@@ -9,7 +9,8 @@ from typing import Final
 from energyd import config as configuration
 from energyd import configfile, namedfiles, places, rundir
 from energyd.config import Config
-from energyd.doctor import daemon, machine, meters, receivers
+from energyd.dashboards.server import Server
+from energyd.doctor import daemon, grafana, machine, meters, receivers
 from energyd.doctor.check import FAILURE, SEVERITY, Check, failure, ok, warning
 from energyd.errors import ConfigError, EnergydError
 
@@ -85,12 +86,12 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     else:
         yield hidden
     if arguments.prometheus:
-        yield from receivers.prometheus(arguments.prometheus.rstrip("/"), config)
-        yield from receivers.newest(arguments.prometheus.rstrip("/"), "prometheus")
+        yield from receivers.prometheus(arguments.prometheus, config)
+        yield receivers.newest(Server(arguments.prometheus), "prometheus")
     if arguments.victoriametrics:
-        yield from receivers.newest(arguments.victoriametrics.rstrip("/"), "victoriametrics")
+        yield receivers.newest(Server(arguments.victoriametrics), "victoriametrics")
     if arguments.grafana:
-        yield from receivers.grafana(arguments.grafana.rstrip("/"))
+        yield from grafana.grafana(arguments.grafana.rstrip("/"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     configfile.add_flags(result)
     result.add_argument("--prometheus", metavar="URL", help="ask this Prometheus whether it scrapes us")
     result.add_argument("--victoriametrics", metavar="URL", help="read our newest sample back from this VictoriaMetrics")
-    result.add_argument("--grafana", metavar="URL", help="ask this Grafana for data sources and dashboards")
+    result.add_argument("--grafana", metavar="URL", help="ask all that the dashboards of this Grafana ask of us")
     result.add_argument("--json", action="store_true", help="one JSON object a line")
     return result
 

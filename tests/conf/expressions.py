@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from promql import Series, check, series_of
 
+from energyd.dashboards.variables import built_in, replaced, used
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.document import COMPATIBILITY
 
@@ -16,10 +17,9 @@ DASHBOARDS = sorted((ROOT / "conf/grafana/dashboards").glob("*.json"))
 SERIES = series_of((*CATALOGUE, *(metric for metrics in COMPATIBILITY.values() for metric in metrics)))
 
 
-def as_asked(expression, rate_interval="1m", shown="6h"):
+def as_asked(expression):
     """What Grafana sends: its own variables replaced, and those of the dashboard by `.*`, for all."""
-    expression = expression.replace("$__rate_interval", rate_interval).replace("$__range", shown)
-    return re.sub(r"\$\w+", ".*", expression)
+    return replaced(expression, dict.fromkeys(used(expression), ".*") | built_in(15, 6 * 3600, 15, 0))
 
 
 def dashboards():

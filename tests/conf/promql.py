@@ -6,8 +6,9 @@ delta() and averages over time on a counter; a binary operation between series t
 documentation "Querying basics", "Operators", "Functions".
 """
 
-import re
 from typing import NamedTuple
+
+from energyd.dashboards.promql import COMPARISONS, SETS, Unreadable, tokens
 
 TARGET_LABELS = frozenset(("job", "instance"))
 COUNTER, GAUGE, SUM_OF_COUNTERS = "counter", "gauge", "sum of counters"
@@ -39,13 +40,7 @@ KEEPING = {
     "log10",
     "sqrt",
 }
-TOKEN = re.compile(
-    r"""\s*(?:(?P<number>(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)(?![\w.]))|(?P<duration>(?:\d+(?:ms|[smhdwy]))+)
-    |(?P<name>[a-zA-Z_][a-zA-Z0-9_:]*)|(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<sign>=~|!~|==|!=|<=|>=|[-+*/%^<>=(){}\[\],@:]))""",
-    re.VERBOSE,
-)
-LEVELS = (("or",), ("and", "unless"), ("==", "!=", "<=", "<", ">=", ">"), ("+", "-"), ("*", "/", "%", "atan2"), ("^",))
-COMPARISONS, SETS = LEVELS[2], ("or", "and", "unless")
+LEVELS = (("or",), ("and", "unless"), COMPARISONS, ("+", "-"), ("*", "/", "%", "atan2"), ("^",))
 
 
 class Fault(ValueError):
@@ -93,16 +88,11 @@ class Checker:
 
     def __init__(self, expression, series):
         self._series = series
-        self._tokens = []
+        try:
+            self._tokens = tokens(expression)
+        except Unreadable as fault:
+            raise Fault(str(fault)) from None
         self.names = set()
-        at = 0
-        text = expression.rstrip()
-        while at < len(text):
-            match = TOKEN.match(text, at)
-            if match is None:
-                raise Fault(f"unreadable from here: {text[at:]!r}")
-            self._tokens.append((match.lastgroup, match[match.lastgroup]))
-            at = match.end()
         self._next = 0
         self.type = self._binary(0)
         if self._next < len(self._tokens):

@@ -1,4 +1,4 @@
-"""The running daemon and its receivers, whole and broken."""
+"""The running daemon, whole and broken; those who take what it has: tests/e2e/test_e2e_doctor.py."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from energyd import status
 from energyd.config import Config, Metrics
-from energyd.doctor import command, daemon, receivers
+from energyd.doctor import command, daemon
 
 
 @pytest.fixture
@@ -117,39 +117,6 @@ def test_a_process_is_judged_by_its_ring(monkeypatch, changed, verdict):
     check = only(daemon.readers(Config()))
     assert check.verdict == verdict
     assert bool(check.mend) == (verdict != "ok")
-
-
-def test_prometheus_that_scrapes_us_or_fails_or_does_not_know_us(server):
-    url, answers = server
-    config = Config(metrics=Metrics(port=9836))
-    assert only(receivers.prometheus("http://127.0.0.1:1", config)).verdict == "failure"
-    target = {"scrapeUrl": "http://h:9836/metrics", "health": "up", "lastError": "", "lastScrapeDuration": 0.01}
-    for targets, verdict in (([target], "ok"), ([target | {"health": "down", "lastError": "refused"}], "failure"), ([], "failure")):
-        answers["/api/v1/targets"] = (200, {"data": {"activeTargets": targets}})
-        assert only(receivers.prometheus(url, config)).verdict == verdict
-
-
-def test_the_newest_sample_is_read_back_and_its_age_judged(server):
-    url, answers = server
-    assert only(receivers.newest("http://127.0.0.1:1", "victoriametrics")).verdict == "failure"
-    for result, verdict in (([], "failure"), ([{"value": [0, "1.0"]}], "failure"), ([{"value": [0, "1e12"]}], "ok")):
-        answers["/api/v1/query"] = (200, {"data": {"result": result}})
-        assert only(receivers.newest(url, "victoriametrics")).verdict == verdict
-
-
-def test_grafana_needs_a_data_source_and_would_like_a_dashboard(server):
-    url, answers = server
-    assert only(receivers.grafana("http://127.0.0.1:1")).verdict == "failure"
-    answers["/api/health"] = (200, {"database": "ok", "version": "10"})
-    answers["/api/datasources"] = (200, [])
-    answers["/api/search"] = (200, [])
-    assert [check.verdict for check in receivers.grafana(url)] == ["ok", "failure", "warning"]
-    answers["/api/health"] = (200, {"database": "failing", "version": "10"})
-    assert [check.verdict for check in receivers.grafana(url)] == ["failure", "failure", "warning"]
-    answers["/api/health"] = (200, {"database": "ok", "version": "10"})
-    answers["/api/datasources"] = (200, [{"name": "vm", "type": "prometheus"}])
-    answers["/api/search"] = (200, [{"title": "energyd"}])
-    assert {check.verdict for check in receivers.grafana(url)} == {"ok"}
 
 
 def call(*arguments):

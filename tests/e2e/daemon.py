@@ -155,16 +155,23 @@ class Daemon:
 
 
 class Prometheus:
-    """Debian's Prometheus, scraping one target. `jobs` are more of them, in YAML; `flags` are its own."""
+    """Debian's Prometheus, scraping one target. `jobs`: more of them, in YAML; `flags`: its own; `headers`: what it asks for."""
 
-    def __init__(self, target_port: int, interval: str = "1s", jobs: str = "", flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        target_port: int,
+        interval: str = "1s",
+        jobs: str = "",
+        flags: tuple[str, ...] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="energyd-prometheus-"))
         self.port = free_port()
         (self.home / "prometheus.yml").write_text(
             f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
             f"scrape_configs: [{{job_name: energyd, static_configs: [{{targets: ['127.0.0.1:{target_port}']}}]}}{jobs}]\n"
         )
-        self.flags = flags
+        self.flags, self.headers = flags, headers
 
     def __enter__(self) -> "Prometheus":
         with open(self.home / "log", "wb") as log:
@@ -179,7 +186,7 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(lambda: get(f"http://127.0.0.1:{self.port}/-/ready"), 20, "Prometheus is not ready")
+        wait_for(lambda: get(f"http://127.0.0.1:{self.port}/-/ready", self.headers), 20, "Prometheus is not ready")
         return self
 
     def __exit__(self, *_exception: object) -> None:

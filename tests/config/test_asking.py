@@ -1,0 +1,96 @@
+"""Questions to a server that does not answer, refuses, or is none."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from energyd.asking import NoAnswer, ask
+
+
+@pytest.fixture
+def server():
+    """(its host and port, what it answers, what it was asked)"""
+    answer, asked = {"code": 200, "body": b"{}"}, []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response(answer["code"])
+            self.end_headers()
+            self.wfile.write(answer["body"])
+
+        def log_message(self, *_):
+            pass
+
+    http = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{http.server_port}", answer, asked
+    finally:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+def refused(url):
+    with pytest.raises(NoAnswer) as fault:
+        ask(url, timeout_s=5)
+    return fault.value
+
+
+def test_user_and_password_of_the_url_go_into_the_request(server):
+    host, answer, asked = server
+    answer["body"] = b'{"a": 1}'
+
+    assert ask(f"http://us%40er:pass@{host}/x?y=1") == {"a": 1}
+    assert ask(f"http://{host}/z") == {"a": 1}
+    assert asked == [("/x?y=1", "Basic dXNAZXI6cGFzcw=="), ("/z", None)]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"status":"error","errorType":"bad_data","error":"parse error"}', "parse error"),
+        (b'{"message":"Unable to find datasource"}', "Unable to find datasource"),
+        (b"Authentication to data source failed", "Authentication to data source failed"),
+        (b"<html>nginx</html>", ""),
+        (b"[]", ""),
+    ],
+)
+def test_who_refuses_is_quoted(server, body, words):
+    host, answer, _ = server
+    answer.update(code=400, body=body)
+    fault = refused(f"http://{host}/")
+
+    assert (fault.status, fault.words) == (400, words)
+    assert str(fault) == "answers 400 Bad Request" + (f": {words}" if words else "")
+
+
+def test_what_is_not_json_is_shown(server):
+    host, answer, _ = server
+    answer["body"] = b"<html>"
+    assert str(refused(f"http://{host}/")) == "answers what is not JSON: b'<html>'"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "127.0.0.1:9090/api", "http://", "ftp:///x", "http://[::1"])
+def test_nobody_there_or_no_url_is_no_answer(url):
+    assert refused(url).status == 0
+
+
+def test_what_does_not_speak_http_is_no_answer():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        fault = refused(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        thread.join()
+    assert (fault.status, "does not answer" in str(fault)) == (0, True)
