@@ -3,6 +3,7 @@
 The whole daemon on simulated hardware at ten times its default rates, where 25 processes are born and die each second, scraped
 every 5 s by a real Prometheus. Memory and descriptors of every process are looked at every 10 s; the first fifth of the time is
 warm-up. At the end Prometheus is asked what it saw: lost samples, missed ticks, counters that fell, joules that did not add up.
+Counters of processes are compared at each look beside /proc, because a pid is used again (falls.py).
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from falls import Falls, since_boot_s
 from footprint import Footprints
 
 ENERGY_HZ, USAGE_HZ = 100, 20
@@ -148,13 +150,14 @@ class Witness:
         window, error = f"[{max(60, round(elapsed_s))}s]", "energyd_attribution_error_joules"
         names = json.loads(get(f"{self._url}/label/__name__/values"))["data"]
         counters = [name for name in names if name.startswith("energyd_") and name.endswith("_total")]
-        fallen = [f"{name}{labels}" for name in counters for labels in self.series(f"resets({name}{window}) > 0")]
+        fallen = [f"{name}{labels}" for name in counters for labels in self.series(f'resets({name}{{pid=""}}{window}) > 0')]
         seen = {
             "scrapes": self.value(f"count_over_time(up{window})"),
             "failed scrapes": self.value(f"count_over_time(up{window}) - sum_over_time(up{window})"),
             "scrape seconds, p99": self.value(f"quantile_over_time(0.99, scrape_duration_seconds{window})"),
             "series, at most": self.value(f"max_over_time(scrape_samples_scraped{window})"),
-            "counters that fell": float(len(fallen)),
+            "counters that fell, those of processes aside": float(len(fallen)),
+            "resets of series with a pid": self.value(f'sum(resets({{__name__=~"energyd_process_.+_total",pid!=""}}{window}))'),
             "joules that did not add up, at most": max(
                 self.value(f"max(max_over_time({error}{window}))"), -self.value(f"min(min_over_time({error}{window}))")
             ),
@@ -162,6 +165,17 @@ class Witness:
         must_be_zero = ("failed scrapes", "joules that did not add up, at most")
         faults = [f"{name}: {seen[name]:g}" for name in must_be_zero if seen[name]]
         return "\n".join(f"{name}: {value:g}" for name, value in seen.items()), [*faults, *(f"{name} fell" for name in fallen[:10])]
+
+
+def processes(falls: Falls) -> tuple[str, list[str]]:
+    """What became of the counters that carry a pid."""
+    seen = {
+        "counters of processes, compared beside /proc": falls.compared,
+        "of them fell": len(falls.found),
+        "pids used again under the same labels": falls.reborn,
+    }
+    text = "\n".join(f"{name}: {value}" for name, value in seen.items())
+    return text, [f"{series} fell" for series in falls.found[:10]]
 
 
 def warnings(log: Path) -> str:
@@ -173,7 +187,7 @@ def warnings(log: Path) -> str:
 
 def soak(place: Path, minutes: float) -> int:
     port, prometheus_port = free_port(), free_port()
-    footprints = Footprints()
+    footprints, falls = Footprints(), Falls()
     with contextlib.ExitStack() as stack:
         stack.enter_context(program(*energyd(place, port), output=place / "energyd.log"))
         wait_until_answered(f"http://127.0.0.1:{port}/metrics")
@@ -184,10 +198,12 @@ def soak(place: Path, minutes: float) -> int:
             begin_s = time.monotonic()
             while (elapsed_s := time.monotonic() - begin_s) < minutes * 60:
                 footprints.take(pids(place / "run"), elapsed_s)
+                at_s = since_boot_s()
+                falls.look(get(f"http://127.0.0.1:{port}/metrics").decode(), at_s)
                 time.sleep(LOOK_S - (time.monotonic() - begin_s) % LOOK_S)
             load = os.getloadavg()[1]
         witness = Witness(prometheus_port)
-        tables = [footprints.report(WARM_UP * minutes * 60), witness.rings(), witness.whole(elapsed_s)]
+        tables = [footprints.report(WARM_UP * minutes * 60), witness.rings(), witness.whole(elapsed_s), processes(falls)]
     births = int((place / "births").read_text() or 0)
     print(f"{minutes:g} minutes, energy {ENERGY_HZ} Hz, usage {USAGE_HZ} Hz, {births} births, load {load:.1f}\n")
     for text, _ in tables:
