@@ -22,6 +22,7 @@ SUFFIX: Final = ".spool"
 LOCK: Final = "lock"
 _NAME_DIGITS: Final = 20
 _BLOCK: Final = 4096
+_MADE: Final = 2  # directories above that of the files whose entries may be new: the spools' own, and the state directory
 _MODE: Final = 0o640  # like the state file: what a house uses tells when nobody is at home
 _DIR_MODE: Final = 0o750
 
@@ -116,6 +117,15 @@ def _read(path: Path) -> bytes:
     return b"".join(blocks)
 
 
+def _force_names(directory: Path) -> None:
+    """Bring the names in a directory to the disk: those of new files do not come with their contents."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Segments:
     """All files of one spool, of which it is the only writer."""
 
@@ -199,11 +209,8 @@ class Segments:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | again, _MODE)
         self._sealed = others
         self._active = Segment(first, path, 0, 0.0)
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        for directory in (self.directory, *self.directory.parents[:_MADE]):
+            _force_names(directory)
 
     def append(self, record: bytes, now_s: float) -> None:
         """Write `record` whole, or raise OSError; after that the next record begins a file."""

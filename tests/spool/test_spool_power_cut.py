@@ -1,0 +1,84 @@
+"""A power cut: of the page cache nothing is left, or anything. What was forced to the disk is there, and waits or is known."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from spoolworld import World, good, read_all
+
+from powercut import Disk
+
+ROWS_OF_FIRST_COMMIT = 3
+
+
+def commit(one):
+    descriptor = one.commit()
+    if descriptor is not None:
+        os.fdatasync(descriptor)
+        os.close(descriptor)
+        one.synced(None)
+
+
+def cut(world, disk, one, **survived):
+    """The machine goes and comes: no mark, and of the files what the disk has."""
+    image = disk.image()
+    world.kill(one)
+    disk.restore(image, **survived)
+    (world.place / "run" / "mark").unlink(missing_ok=True)
+    return world.open()
+
+
+@pytest.fixture
+def patch(monkeypatch):
+    """As `monkeypatch`, for several disks one after the other in a test."""
+    return monkeypatch
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("fill"), st.integers(1, 25)),
+        st.tuples(st.just("commit"), st.just(0)),
+        st.tuples(st.just("acknowledge"), st.floats(0, 1)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, survived=st.floats(0, 1), zeros=st.booleans())
+def test_what_was_forced_to_the_disk_waits_or_is_known_to_be_acknowledged(tmp_path_factory, patch, steps, survived, zeros):
+    place = tmp_path_factory.mktemp("cut")
+    with patch.context() as patched:
+        world = World(place / "disk", max_bytes=1 << 15)
+        disk = Disk(world.place, place / "attic", patched)
+        one = world.open()
+        world.fill(one, ROWS_OF_FIRST_COMMIT)
+        commit(one)
+        forced_end = one.cursor.end
+        acknowledged: set[int] = set()
+        for name, argument in steps:
+            if name == "fill":
+                world.fill(one, argument)
+            elif name == "commit":
+                commit(one)
+                forced_end = one.cursor.end
+            else:
+                row_end = round(argument * one.cursor.end / 10) * 10
+                one.acknowledge(row_end // 20 * 10, row_end)
+                acknowledged |= set(range(row_end // 20 * 10, row_end))
+        dropped = sum(one.dropped.values())
+
+        again = cut(world, disk, one, survived=survived, zeros=zeros)
+
+        assert not dropped
+        assert again.cursor.end >= forced_end
+        waiting = read_all(again)
+        assert good(waiting)
+        there = {ordinal for row in waiting for ordinal in range(row.first, row.end)}
+        known = {ordinal for entry in again.cursor.acknowledged for ordinal in range(entry.lo, entry.hi)}
+        assert known <= acknowledged
+        assert there | known >= set(range(forced_end))
+        world.fill(again, 2)
+        assert good(read_all(again))
+        again.close()
