@@ -47,7 +47,10 @@ _ADVICE: Final = {
 
 
 class Outcome(NamedTuple):
-    """`verdict`, and why it is not TAKEN, without secrets; try again after `retry_after_s`. `cut`: there was no answer at all."""
+    """`verdict`, and why it is not TAKEN, without secrets; try again after `retry_after_s`. `cut`: there was no answer at all.
+
+    `lost`: so many samples are refused, and the receiver has written all others; 0 = it has written none.
+    """
 
     verdict: str
     fault: str = ""
@@ -55,6 +58,7 @@ class Outcome(NamedTuple):
     cut: bool = False
     status: int = 0
     headers: Mapping[str, str] = {}
+    lost: int = 0
 
 
 def judged(status: int, headers: Mapping[str, str], excerpt: str, url: URL, now_s: float) -> Outcome:

@@ -33,11 +33,14 @@ class Quarantine:
         now = datetime.fromtimestamp(self._clock.real_ns() // NS_PER_S, UTC).isoformat()
         lines = []
         words = ""
-        for row, series, outcome in samples:
+        for row, series, outcome, count in samples:
             if outcome.fault != words:
                 words = outcome.fault
                 lines.append(f"# {now} {words}\n")
-            lines.append(f"{row.prefixes[series].decode()}{float(row.values[series])!r} {row.at_ms}\n")
+            if series is None:
+                lines.append(f"# {count} samples up to {row.at_ms}; the receiver does not tell which\n")
+            else:
+                lines.append(f"{row.prefixes[series].decode()}{float(row.values[series])!r} {row.at_ms}\n")
         try:
             self._append("".join(lines).encode()[:BYTES_MAX])
         except OSError as error:

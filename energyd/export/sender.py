@@ -1,8 +1,9 @@
 """Batches over the wire: in which protocol, what was counted, and what came of each row.
 
 Remote write is spoken in version 2.0 only to a receiver that has confirmed, in the header that 2.0 prescribes, how many samples of
-a first row it has written: others answer 204 to a body that they do not understand. Law: `deliver` raises nothing for what a
-receiver does, and tells of each row whether it is done with.
+a first row it has written: others answer 204 to a body that they do not understand. With a refusal the header confirms as well:
+what is replayed begins with rows that are there, and Prometheus refuses those. Law: `deliver` raises nothing for what a receiver
+does, and tells of each row whether it is done with.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -47,7 +48,7 @@ _HEADERS_2_0: Final[dict[str, str]] = {
     "X-Prometheus-Remote-Write-Version": "2.0.0",
 }
 
-_NOT_2_0: Final = (REFUSED, TOO_OLD, OUT_OF_ORDER)  # a receiver may also refuse what it does not understand
+_REFUSALS: Final = (REFUSED, TOO_OLD, OUT_OF_ORDER)  # of what a receiver does not understand, too
 InThread = Callable[..., Awaitable[Any]]
 
 
@@ -107,13 +108,16 @@ class Sender:
         """Try 2.0 with one row; what became of it, or None when it is to be sent in 1.0."""
         encoded: Encoded = await self._in_thread(self._remote_write.encode_2_0, [row], previous)
         outcome = await self.delivery.send(session, encoded.body, _HEADERS_2_0)
-        if outcome.verdict == TAKEN and outcome.headers.get(_CONFIRMED) == str(encoded.samples + encoded.markers):
+        written = _written(outcome)
+        if outcome.status:
+            self.counts[SENT] += encoded.samples
+        if outcome.verdict == TAKEN and written == encoded.samples + encoded.markers:
             self.version = VERSION_2_0
             self._count(encoded)
             self._taken([row])
             return Delivered([(row, ())], None)
-        if outcome.verdict == TAKEN or outcome.verdict in _NOT_2_0 or outcome.status == 415:
-            self.version = VERSION_1_0
+        if outcome.verdict == TAKEN or outcome.verdict in _REFUSALS or outcome.status == 415:
+            self.version = VERSION_1_0 if outcome.verdict == TAKEN or written is None else VERSION_2_0
             return None
         self.counts[FAILURES] += 1
         if outcome.cut:
@@ -130,6 +134,8 @@ class Sender:
             self._count(encoded)
         else:
             self.counts[FAILURES] += 1
+        if self.version == VERSION_2_0 and outcome.verdict in _REFUSALS and (written := _written(outcome)):
+            return outcome._replace(lost=min(encoded.samples, max(0, encoded.samples + encoded.markers - written)))
         return outcome
 
     def _encoding(self) -> tuple[Callable[..., Encoded], dict[str, str]]:
@@ -149,6 +155,12 @@ class Sender:
             self._suspicions = 0
             row = rows[-1]
             self._known = Row(row.first, row.at_ms, row.prefixes[:1], row.values[:1])
+
+
+def _written(outcome: Outcome) -> int | None:
+    """How many samples and stale markers the receiver says it has written; None when it does not, as every one of 2.0 does."""
+    text = outcome.headers.get(_CONFIRMED, "")
+    return int(text) if text.isdecimal() else None
 
 
 def protocol_of(settings: Push) -> str:

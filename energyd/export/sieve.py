@@ -2,9 +2,10 @@
 
 Rows are halved first, the older half going first, then the series of one row. Rows that are out of order because they may be there
 already are sent one by one until the first that is not there; halving would send a younger one first, and what is older and not
-there would never be taken after that. Law: nothing is given up because a receiver refuses everything: before anything is halved, a
-sample that it has taken before is sent once more, and if that is refused too, the batch waits. A row that is too old is too old as
-a whole; one that is out of order is given up as a whole when each eighth of it is.
+there would never be taken after that. A receiver of remote write 2.0 may write a part of what it refuses and tell how much: that is
+settled then, for whatever is sent once more is out of order. Law: nothing is given up because a receiver refuses everything: before
+anything is halved, a sample that it has taken before is sent once more, and if that is refused too, the batch waits. A row that is
+too old is too old as a whole; one that is out of order is given up as a whole when each eighth of it is.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,11 +23,13 @@ Send = Callable[[Sequence[Row], Row | None], Awaitable[Outcome]]
 
 
 class Bad(NamedTuple):
-    """A sample that the receiver will not take, and its words; `series` is its place in the row."""
+    """`samples` that the receiver will not take, and its words. `series` is the place of one of them in the row; None when the
+    receiver does not tell which they are among all that were sent up to the end of the row."""
 
     row: Row
-    series: int
+    series: int | None
     outcome: Outcome
+    samples: int = 1
 
 
 class Sifted(NamedTuple):
@@ -49,14 +52,14 @@ class Sieve:
     async def run(self, rows: Sequence[Row], previous: Row | None, first: Outcome) -> Sifted:
         """Deliver what can be of `rows`, which were refused with `first` when they were sent together."""
         done: list[tuple[Row, list[Bad]]] = []
-        if first.verdict not in (TOO_OLD, OUT_OF_ORDER) and self._known is not None:
+        if first.verdict not in (TOO_OLD, OUT_OF_ORDER) and self._known is not None and not first.lost:
             known = await self._send([self._known], None)
             if known.verdict in (TAKEN, OUT_OF_ORDER, TOO_OLD):  # of the last two no receiver speaks that refuses everything
                 self._alive = True
             else:
                 return Sifted(done, first._replace(verdict=LATER))
         parts: list[tuple[Sequence[Row], Outcome | None]] = [(rows, first)]
-        singly = first.verdict == OUT_OF_ORDER and len(rows) > 1 and rows[-1].end <= self._doubtful_end
+        singly = first.verdict == OUT_OF_ORDER and not first.lost and len(rows) > 1 and rows[-1].end <= self._doubtful_end
         if singly:
             parts = [([row], None) for row in reversed(rows)]  # what is there already is a prefix of them
         while parts:
@@ -64,9 +67,10 @@ class Sieve:
             outcome = outcome or await self._send(part, previous)
             if outcome.verdict == LATER:
                 return Sifted(done, outcome)
-            if outcome.verdict == TAKEN:
+            if outcome.verdict == TAKEN or outcome.lost:
                 self._alive = True
-                done += [(row, []) for row in part]
+                done += [(row, []) for row in part[:-1]]
+                done.append((part[-1], self._lost(part, outcome)))
                 if singly and parts:  # what comes next is not there either
                     singly = False
                     parts = [([row for rest, _ in reversed(parts) for row in rest], None)]
@@ -81,6 +85,11 @@ class Sieve:
                 done.append((part[0], bad))
             previous = part[-1]
         return Sifted(done, None)
+
+    def _lost(self, part: Sequence[Row], outcome: Outcome) -> list[Bad]:
+        """What is bad in rows of which all else is written: of those that are out of order, not what may be there already."""
+        there = sum(len(row.prefixes) for row in part if row.end <= self._doubtful_end) if outcome.verdict == OUT_OF_ORDER else 0
+        return [Bad(part[-1], None, outcome, outcome.lost - there)] if outcome.lost > there else []
 
     async def _row(self, row: Row, outcome: Outcome) -> list[Bad] | Outcome:
         """What is bad in a row that was refused with `outcome`; an Outcome when it must wait."""

@@ -86,7 +86,7 @@ class Spooling:
         """Write down what the receiver has, and what it will never take."""
         begin = end = delivered.done[0][0].first
         for row, bad in delivered.done:
-            if bad or row.first != end:
+            if row.first != end or (bad and bad[0].series is not None):  # what is bad without a place may be in any row before
                 self._acknowledge(begin, end)
                 begin = row.first
             end = row.end
@@ -94,9 +94,9 @@ class Spooling:
                 counts: dict[str, int] = {}
                 for sample in bad:
                     reason = _REASON_OF.get(sample.outcome.verdict, reasons.REFUSED)
-                    counts[reason] = counts.get(reason, 0) + 1
+                    counts[reason] = counts.get(reason, 0) + sample.samples
                 self._spool.acknowledge(begin, end, counts)
-                self._complain(next(iter(counts)), f"{len(bad)} samples are given up: {bad[0].outcome.fault}")
+                self._complain(next(iter(counts)), f"{sum(counts.values())} samples are given up: {bad[0].outcome.fault}")
                 self._quarantine.add([sample for sample in bad if sample.outcome.verdict not in _REASON_OF])
                 begin = end
         self._acknowledge(begin, end)

@@ -39,6 +39,21 @@ class Receiver:
         return Outcome(TAKEN)
 
 
+class PartialReceiver(Receiver):
+    """Of remote write 2.0, as Prometheus 3 is: writes what it can of a request, and refuses the rest by its number."""
+
+    async def send(self, rows, previous):
+        self.requests += 1
+        names = [(row.at_ms, prefix) for row in rows for prefix in row.prefixes]
+        newest = dict(prefix_and_time[::-1] for prefix_and_time in sorted(self.stored))
+        good = [name for name in names if self._verdict_of(*name) is None and name[0] >= newest.get(name[1], 0)]
+        self.stored += good
+        if len(good) == len(names):
+            return Outcome(TAKEN)
+        verdicts = [verdict for name in names if (verdict := self._verdict_of(*name))]
+        return Outcome(verdicts[0] if verdicts else OUT_OF_ORDER, "answered 400", lost=len(names) - len(good) if good else 0)
+
+
 def sift(rows, receiver, known=True, doubtful_end=0):
     async def run():
         first = await receiver.send(rows, None)
@@ -149,3 +164,35 @@ def test_a_receiver_that_goes_away_meanwhile_leaves_the_rest_waiting(fails_after
     assert done == rows[: len(done)], "a beginning of the batch"
     assert sifted.stop is not None or len(done) == 8
     assert set(names(done)) - wrong <= set(receiver.stored)
+
+
+@pytest.mark.parametrize("verdict", [OUT_OF_ORDER, TOO_OLD, REFUSED])
+def test_of_a_batch_that_is_written_in_part_the_rest_is_lost_and_nothing_is_sent_again(verdict):
+    rows = rows_of(6, series=20)
+    wrong = {(row.at_ms, row.prefixes[7]) for row in rows[:4]}
+    receiver = PartialReceiver(lambda *name: verdict if name in wrong else None)
+    sifted = sift(rows, receiver)
+    assert sifted.stop is None
+    assert [row for row, _ in sifted.done] == rows
+    assert [(bad.series, bad.samples) for _, found in sifted.done for bad in found] == [(None, 4)]
+    assert set(receiver.stored) == set(names(rows)) - wrong
+    assert receiver.requests == 1
+
+
+def test_what_is_there_already_is_not_lost_when_the_rest_of_its_batch_is_written():
+    rows = rows_of(6, series=20)
+    receiver = PartialReceiver(lambda *_: None)
+    receiver.stored += names(rows[:4])
+    sifted = sift(rows, receiver, doubtful_end=rows[-1].end)
+    assert not bad_of(sifted)
+    assert receiver.stored[-60:] == names(rows[3:]), "the last row that is there is no news, and no offence"
+    assert receiver.requests == 1
+
+
+def test_what_is_lost_beside_rows_that_may_be_there_is_lost():
+    rows = rows_of(6, series=20)
+    wrong = {(rows[5].at_ms, rows[5].prefixes[7])}
+    receiver = PartialReceiver(lambda *name: OUT_OF_ORDER if name in wrong else None)
+    receiver.stored += names(rows[:4])
+    sifted = sift(rows, receiver, doubtful_end=rows[2].end)
+    assert [bad.samples for _, found in sifted.done for bad in found] == [1]

@@ -12,6 +12,7 @@ from energyd.export.answers import REFUSED, Outcome
 from energyd.export.collect import collect
 from energyd.export.quarantine import Quarantine
 from energyd.export.render import Renderer
+from energyd.export.sender import Delivered
 from energyd.export.sieve import Bad
 from energyd.export.spooling import Spooling
 from energyd.spool.spool import Limits, Spool
@@ -58,3 +59,20 @@ def test_the_quarantine_keeps_two_files_of_bounded_size(tmp_path: Path, clock: A
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["quarantine.txt", "quarantine.txt.1"]
     assert all((tmp_path / name).stat().st_size <= 200 for name in files)
+
+
+def test_what_is_lost_somewhere_in_a_batch_is_counted_once_over_its_rows(tmp_path: Path, clock: Any) -> None:
+    spool = Spool(tmp_path / "spool", tmp_path / "mark", Limits(1 << 24, 86400), clock, lambda _kind, text: pytest.fail(text))
+    said: list[str] = []
+    waste = Quarantine(tmp_path, clock, lambda _kind, text: pytest.fail(text))
+    spooling = Spooling(spool, waste, ordered=True, max_age_s=3600, clock=clock, complain=lambda _kind, text: said.append(text))
+    for row in rows_of(4, series=3, at_ms=clock.real_ns() // 10**6):
+        spool.append(row.at_ms, row.prefixes, row.values)
+    rows = spooling.next_rows(0, 12, 100)
+    lost = Bad(rows[2], None, Outcome(REFUSED, "answered 400: 'no'"), 5)
+    spooling.settle(Delivered([(rows[0], ()), (rows[1], ()), (rows[2], [lost]), (rows[3], ())], None))
+    assert (spool.delivered, spool.dropped["refused"], spool.backlog) == (12 - 5, 5, 0)
+    assert said == ["5 samples are given up: answered 400: 'no'"]
+    [_words, line] = (tmp_path / "quarantine.txt").read_text().splitlines()
+    assert line == f"# 5 samples up to {rows[2].at_ms}; the receiver does not tell which"
+    spool.close()

@@ -80,6 +80,38 @@ def test_to_all_others_everything_is_sent_in_1_0(clock: Any, answer: dict[str, A
     assert asked(judge_of, clock) == [("2.0.0", 3), ("0.1.0", 12), ("0.1.0", 12)]
 
 
+def test_a_receiver_that_refuses_the_first_row_and_counts_is_spoken_to_in_2_0(clock: Any) -> None:
+    """As Prometheus 3 does with the first row of what is replayed: it is there."""
+
+    def judge_of(receiver: Receiver) -> Callable[[bytes], web.StreamResponse | None]:
+        confirm = understands_2_0(receiver)
+        refusal = web.Response(status=400, text="out of order sample", headers={WRITTEN: "0"})
+        return lambda body: refusal if len(receiver.requests) == 1 else confirm(body)
+
+    assert asked(judge_of, clock) == [("2.0.0", 3), ("2.0.0", 12), ("2.0.0", 12)]
+
+
+def test_what_a_receiver_has_not_written_of_a_batch_is_counted_and_not_sent_again(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.answers += [
+                web.Response(status=204, headers={WRITTEN: "3"}),
+                web.Response(status=400, text="out of order sample", headers={WRITTEN: "7"}),
+            ]
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            rows = rows_of(4)
+            async with sender.delivery.session() as session:
+                assert len((await sender.deliver(session, rows, None)).done) == 1
+                done, stop = await sender.deliver(session, rows[1:], rows[0])
+            assert stop is None
+            assert [bad.samples for _, found in done for bad in found] == [2]
+            assert len(done) == 3
+            assert len(receiver.requests) == 2
+            assert sender.counts["sent"] == 3 + 9
+
+    asyncio.run(main())
+
+
 def test_a_receiver_that_is_away_is_asked_again(clock: Any) -> None:
     async def main() -> None:
         async with Receiver("/api/v1/write") as receiver:
