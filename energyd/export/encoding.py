@@ -1,14 +1,15 @@
 """Content codings of finished bodies: gzip (RFC 1952) always, zstd (RFC 8878) where this Python has it (3.14 and later).
 
 A large body is cut into pieces that are deflated (RFC 1951) without reference to each other and end on byte boundaries, so any
-number of threads can take from them and the result is one ordinary gzip member. The calling thread takes pieces too: when no other
+number of threads can take from them and the result is one ordinary gzip member. The calling thread takes pieces too and never waits
+for a helper: a piece that one has begun and not finished, because it lost its processor, is deflated once more. When no other
 processor is free, this costs hardly more than deflating in one go.
 """
 
 import importlib
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -30,23 +31,23 @@ class GzipEncoder:
         self._pool: ThreadPoolExecutor | None = None
 
     def __call__(self, body: bytes) -> bytes:
-        begins = range(0, len(body), _PIECE)
-        if len(begins) < 2 or not self._helpers:
+        count = -(-len(body) // _PIECE)
+        if count < 2 or not self._helpers:
             return zlib.compress(body, _LEVEL, zlib.MAX_WBITS | 16)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._helpers, "gzip")
-        pieces = [b""] * len(begins)
-        view, untaken = memoryview(body), iter(enumerate(begins))
+        pieces = [b""] * count
+        view, untaken = memoryview(body), iter(range(count))
 
-        def deflate() -> None:
-            for place, begin in untaken:
-                pieces[place] = _deflated(view[begin : begin + _PIECE], last=place == len(begins) - 1)
+        def deflate(places: Iterable[int]) -> None:
+            for place in places:
+                pieces[place] = _deflated(view[place * _PIECE : (place + 1) * _PIECE], last=place == count - 1)
 
-        helping = [self._pool.submit(deflate) for _ in range(min(self._helpers, len(begins) - 1))]
-        deflate()
+        for _ in range(min(self._helpers, count - 1)):
+            self._pool.submit(deflate, untaken)
+        deflate(untaken)
         checksum = zlib.crc32(body)
-        for helper in helping:
-            helper.result()
+        deflate(place for place in range(count) if not pieces[place])
         return b"".join([_HEADER, *pieces, checksum.to_bytes(4, "little"), (len(body) & 0xFFFFFFFF).to_bytes(4, "little")])
 
 

@@ -4,6 +4,7 @@ import gzip
 import random
 import shutil
 import subprocess
+import threading
 import types
 import zlib
 
@@ -36,6 +37,30 @@ def test_a_large_body_is_one_gzip_member_that_is_hardly_larger() -> None:
     assert unpacker.eof
     assert unpacker.unused_data == b""
     assert len(packed) < 1.04 * len(zlib.compress(body, 1))
+
+
+def test_a_helper_that_gets_no_processor_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, over, finished = threading.Event(), threading.Event(), threading.Event()
+
+    def deflated(piece: memoryview, last: bool) -> bytes:
+        if threading.current_thread() is threading.main_thread():
+            taken.wait(60)
+        else:
+            taken.set()
+            over.wait(10)
+            finished.set()
+        return really(piece, last)
+
+    really = encoding._deflated
+    monkeypatch.setattr(encoding, "_deflated", deflated)
+    body = body_of(3 * encoding._PIECE)
+    try:
+        packed = GzipEncoder(2)(body)
+        assert taken.is_set()
+        assert not finished.is_set()
+        assert gzip.decompress(packed) == body
+    finally:
+        over.set()
 
 
 @pytest.mark.skipif(shutil.which("gzip") is None, reason="gzip is not installed")
