@@ -10,7 +10,7 @@ from energyd import config as configuration
 from energyd import configfile, namedfiles, places, rundir
 from energyd.config import Config
 from energyd.dashboards.server import Server
-from energyd.doctor import daemon, grafana, machine, meters, receivers
+from energyd.doctor import compose, daemon, grafana, machine, meters, receivers
 from energyd.doctor.check import FAILURE, SEVERITY, Check, failure, ok, warning
 from energyd.errors import ConfigError, EnergydError
 
@@ -81,7 +81,10 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     yield machine.processes(config)
     yield machine.address(config)
     hidden = closed(config.run_dir) if live is None else None
-    if hidden is None:
+    if arguments.compose:
+        yield from machine.power(config)
+        yield from compose.compose(arguments.compose, config.procfs_root)
+    elif hidden is None:
         yield from ours(config, live)
     else:
         yield hidden
@@ -99,6 +102,9 @@ def parser() -> argparse.ArgumentParser:
         prog="energyd doctor", description="Check everything; exit status 0: all is well, 1: warnings, 2: something is broken."
     )
     configfile.add_flags(result)
+    result.add_argument(
+        "--compose", metavar="FILE", help="energyd runs in this composition of containers, not on the machine itself"
+    )
     result.add_argument("--prometheus", metavar="URL", help="ask this Prometheus whether it scrapes us")
     result.add_argument("--victoriametrics", metavar="URL", help="read our newest sample back from this VictoriaMetrics")
     result.add_argument("--grafana", metavar="URL", help="ask all that the dashboards of this Grafana ask of us")
