@@ -21,6 +21,7 @@ from energyd.spool.spool import Spool
 from energyd.units import NS_PER_MS, NS_PER_S
 
 WATCH_S: Final = 60.0
+UNKNOWN_MAX: Final = 5  # looks without an answer while samples are taken: such a receiver shows nothing
 SLACK_MS: Final = 1000  # between its clock and ours, and in the age that it tells
 RESTARTS: Final = "restarts"
 _STARTED: Final = "receiver_started"
@@ -49,8 +50,11 @@ class Restarts:
         self._connections = 0  # when it was last looked at
         self._failed = True  # the first success is a reason
         self._blind = False
-        self._acknowledged_ms = 0
-        self._cut_ms: int | None = None  # the last acknowledgement before a connection failed
+        # an earlier process' acknowledgements are before whatever we see, even by a clock that a power cut has set back
+        self._acknowledged_ms = max((entry.at_ms for entry in spool.cursor.acknowledged), default=0)
+        self._before_ms = self._acknowledged_ms or None  # the last acknowledgement before something failed
+        self._cut = False
+        self._unknown = 0  # looks in a row that told nothing
         self._counted: int | None = None
         self._counts = counts
         self.thrown_away: int | None = None
@@ -58,8 +62,9 @@ class Restarts:
     def failed(self, outcome: Outcome) -> None:
         """A request has failed."""
         self._failed = True
-        if outcome.cut and self._cut_ms is None and self._acknowledged_ms:
-            self._cut_ms = self._acknowledged_ms
+        self._cut |= outcome.cut
+        if self._before_ms is None:
+            self._before_ms = self._acknowledged_ms or None
 
     async def succeeded(self) -> None:
         """The receiver has acknowledged something."""
@@ -77,35 +82,42 @@ class Restarts:
         self._reason.clear()
 
     async def look(self, session: aiohttp.ClientSession) -> bool:
-        """Look at the receiver's metrics; true when it was restarted, and what it may have lost waits again."""
+        """Look at the receiver's metrics; true when it is another process than before; what that may have lost waits again."""
         outcome, page = await self._delivery.get(session, receiver.metrics_url(self._delivery.url), receiver.PAGE_BYTES_MAX)
         self._connections = self._delivery.connections
-        if outcome.verdict != TAKEN and (outcome.cut or outcome.status >= 500):
-            return False  # nothing is known; the next success is a reason again
+        self._unknown = self._unknown + 1 if outcome.verdict != TAKEN and (outcome.cut or outcome.status >= 500) else 0
+        if 0 < self._unknown < UNKNOWN_MAX:
+            return False  # the next success is a reason again
         seen = receiver.read(page, outcome.headers, self._clock.real_ns() / NS_PER_S) if outcome.verdict == TAKEN else None
         self._failed = False
         self._blind = seen is None
-        cut_ms, self._cut_ms = self._cut_ms, None
+        before_ms, self._before_ms, cut, self._cut = self._before_ms, None, self._cut, False
         if seen is None:
-            if cut_ms is None:
+            if not cut or before_ms is None:
                 return False
-            return await self._restarted(cut_ms, "was away and shows no start of its process")
+            await self._restarted(before_ms, before_ms, "was away and shows no start of its process")
+            return True
         known = await self._in_thread(self._spool.note, _STARTED, seen.started)
-        same = known is None or known == seen.started
-        self._count_thrown_away(seen.thrown_away, same)
-        if same:
+        self._count_thrown_away(seen.thrown_away, known in (None, seen.started))
+        begun_ms = self._now_ms() - round(seen.age_s * 1000)
+        other = known is not None and known != seen.started
+        if other:
+            again = await self._restarted(max(begun_ms + SLACK_MS, before_ms or 0), before_ms, "was restarted")
+        else:
+            again = 0 if known == seen.started else await self._restarted(begun_ms, None, "was restarted")
+        if not again:
             await self._in_thread(self._spool.safe, self._now_ms() - self._keep_ms)
-            return False
-        return await self._restarted(self._now_ms() - round(seen.age_s * 1000) + SLACK_MS, "was restarted")
+        return other or again > 0
 
-    async def _restarted(self, at_ms: int, how: str) -> bool:
-        """Replay what was acknowledged last before `at_ms`; nothing was, if there are several receivers behind the address."""
-        count = await self._in_thread(self._spool.replay, at_ms, self._keep_ms)
+    async def _restarted(self, at_ms: int, last_ms: int | None, how: str) -> int:
+        """Replay what was acknowledged last before `at_ms`, and tell it if that is anything: there may be several receivers
+        behind the address, of which another one answered. Returns how many samples it is."""
+        count: int = await self._in_thread(self._spool.replay, at_ms, self._keep_ms, last_ms)
         if count:
             self._counts[RESTARTS] += 1
             told = f"{self._delivery.place} {how}; the {count} samples that it took last are sent again, it may have lost them"
             self._complain(RESTARTS, told)
-        return True
+        return count
 
     def _count_thrown_away(self, count: int | None, same: bool) -> None:
         if count is None:

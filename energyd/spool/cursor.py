@@ -110,9 +110,11 @@ class Cursor:
         """What was acknowledged before `at_ms` is safe at the receiver."""
         self.acknowledged = [entry for entry in self.acknowledged if entry.at_ms >= at_ms]
 
-    def replay(self, until_ms: int, keep_ms: int) -> int:
-        """What was acknowledged last before `until_ms`, and in `keep_ms` before that, is pending again; returns how many."""
-        last_ms = max((entry.at_ms for entry in self.acknowledged if entry.at_ms <= until_ms), default=until_ms)
+    def replay(self, until_ms: int, keep_ms: int, last_ms: int | None = None) -> int:
+        """What was acknowledged until `until_ms`, from `keep_ms` before the last of it on (or before `last_ms`, when another
+        process of the receiver may have taken what is later), is pending again; returns how many."""
+        if last_ms is None:
+            last_ms = max((entry.at_ms for entry in self.acknowledged if entry.at_ms <= until_ms), default=until_ms)
         again = [entry for entry in self.acknowledged if last_ms - keep_ms <= entry.at_ms <= until_ms]
         self.acknowledged = [entry for entry in self.acknowledged if entry not in again]
         before = len(self.pending)

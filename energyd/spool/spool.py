@@ -155,9 +155,9 @@ class Spool:
         self._trim()
         return lost
 
-    def replay(self, until_ms: int, keep_ms: int) -> int:
-        """What was acknowledged last before `until_ms`, and in `keep_ms` before that, waits again; returns how many samples."""
-        count = self.cursor.replay(until_ms, keep_ms)
+    def replay(self, until_ms: int, keep_ms: int, last_ms: int | None = None) -> int:
+        """As `Cursor.replay`."""
+        count = self.cursor.replay(until_ms, keep_ms, last_ms)
         self._save_mark()
         return count
 

@@ -2,15 +2,24 @@
 
 import asyncio
 import inspect
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiohttp import web
 
+from energyd.aggregate.snapshot import Snapshot
+from energyd.config import Metrics, Push, Spool
+from energyd.export import target
+from energyd.export.push import Pushers
+from energyd.export.served import Served
 from energyd.spool.rows import Row
 
+LOGGER = logging.getLogger("push-test")
+SERIES = "energyd_processes"  # one sample a tick
 _SHORTLY: dict[str, Any] = {"shutdown_timeout": 0.1}
 Answer = Callable[[], Awaitable[web.StreamResponse]] | web.StreamResponse
 
@@ -34,7 +43,7 @@ def lines(body: bytes) -> list[str]:
 class Receiver:
     """Notes every request to its ingestion paths and answers what `answers` says, 204 when that is used up.
 
-    `metrics` is the text of its /metrics, None = 404.
+    `metrics` is the text of its /metrics, None = `without_metrics` as the status.
     """
 
     def __init__(self, path: str = "/api/v1/import/prometheus") -> None:
@@ -43,6 +52,7 @@ class Receiver:
         self.queries: list[Any] = []
         self.answers: deque[Answer] = deque()
         self.metrics: str | None = None
+        self.without_metrics = 404
         self.arrived = asyncio.Condition()
         self.judge: Callable[[bytes], Answer | None] = lambda _body: None
         self.url = self.base = ""
@@ -63,7 +73,7 @@ class Receiver:
         await self._runner.cleanup()
 
     async def _metrics(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(status=404) if self.metrics is None else web.Response(text=self.metrics)
+        return web.Response(status=self.without_metrics) if self.metrics is None else web.Response(text=self.metrics)
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         headers = dict(request.headers)
@@ -84,3 +94,64 @@ class Receiver:
 
 def prefixes(rows: Sequence[Row]) -> list[list[bytes]]:
     return [list(one.prefixes) for one in rows]
+
+
+class World:
+    """Pushers, a receiver, and a house whose every tick is a millisecond later than the last."""
+
+    def __init__(self, directory: Path, clock: Any, snapshot: Snapshot, receiver: Receiver, **push: Any) -> None:
+        self.clock, self.receiver = clock, receiver
+        self._snapshot = snapshot
+        self._spool = push.pop("spool", Spool())
+        self._targets = (
+            Push(
+                "vm",
+                **{"url": receiver.url + push.pop("query", ""), "interval_s": 0.05, "resolution_s": 0.01, "match": SERIES, **push},
+            ),
+        )
+        self._directory = directory
+        self.pushers = self.new_pushers()
+        self.ticks = 0
+
+    def new_pushers(self) -> Pushers:
+        settings = Metrics(push=self._targets, push_enabled=True, spool=self._spool)
+        return Pushers(settings, self._directory / "state", self._directory / "run", "1.2.3", self.clock, LOGGER)
+
+    @property
+    def target(self) -> target.Target:
+        return self.pushers.targets[0]
+
+    def fold(self) -> Snapshot:
+        self.ticks += 1
+        self.clock.now_ns += 60_000_000
+        return self._snapshot._replace(real_ns=self.clock.real_ns(), mono_ns=self.clock.now_ns)
+
+    def start(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self.pushers.run(Served(self.fold, HurriedClock(self.clock), "1")))
+
+    async def stop(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def until(self, condition: Callable[[], object], timeout_s: float = 10) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    def times(self) -> list[int]:
+        """The milliseconds of every line that the receiver has got, in the order of arrival."""
+        return [int(line.rsplit(" ", 1)[1]) for _, body in self.receiver.requests for line in lines(body)]
+
+
+class HurriedClock:
+    """Every look at it finds the last Snapshot too old."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def mono_ns(self) -> int:
+        self._clock.now_ns += 60_000_000
+        return int(self._clock.now_ns)
+
+    def real_ns(self) -> int:
+        return int(self._clock.real_ns())

@@ -1,7 +1,6 @@
 """Pushing as a whole, into a receiver on loopback: what is sent when, in which order, and what a fault costs."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,78 +9,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from protobufreader import request_1_0
-from pushworld import Receiver, lines
+from pushworld import LOGGER, Receiver, World, lines
 
 from energyd.aggregate.snapshot import Snapshot
-from energyd.config import Metrics, Push, Spool
-from energyd.export import gate, target
+from energyd.config import Metrics, Spool
+from energyd.export import gate
 from energyd.export.push import Pushers
 from energyd.export.served import Served
 from energyd.units import NS_PER_S
-
-LOGGER = logging.getLogger("push-test")
-SERIES = "energyd_processes"  # one sample a tick
-
-
-class World:
-    """Pushers, a receiver, and a house whose every tick is a millisecond later than the last."""
-
-    def __init__(self, directory: Path, clock: Any, snapshot: Snapshot, receiver: Receiver, **push: Any) -> None:
-        self.clock, self.receiver = clock, receiver
-        self._snapshot = snapshot
-        self._spool = push.pop("spool", Spool())
-        self._targets = (
-            Push(
-                "vm",
-                **{"url": receiver.url + push.pop("query", ""), "interval_s": 0.05, "resolution_s": 0.01, "match": SERIES, **push},
-            ),
-        )
-        self._directory = directory
-        self.pushers = self.new_pushers()
-        self.ticks = 0
-
-    def new_pushers(self) -> Pushers:
-        settings = Metrics(push=self._targets, push_enabled=True, spool=self._spool)
-        return Pushers(settings, self._directory / "state", self._directory / "run", "1.2.3", self.clock, LOGGER)
-
-    @property
-    def target(self) -> target.Target:
-        return self.pushers.targets[0]
-
-    def fold(self) -> Snapshot:
-        self.ticks += 1
-        self.clock.now_ns += 60_000_000
-        return self._snapshot._replace(real_ns=self.clock.real_ns(), mono_ns=self.clock.now_ns)
-
-    def start(self) -> asyncio.Task[None]:
-        return asyncio.create_task(self.pushers.run(Served(self.fold, HurriedClock(self.clock), "1")))
-
-    async def stop(self, task: asyncio.Task[None]) -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10) -> None:
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-    def times(self) -> list[int]:
-        """The milliseconds of every line that the receiver has got, in the order of arrival."""
-        return [int(line.rsplit(" ", 1)[1]) for _, body in self.receiver.requests for line in lines(body)]
-
-
-class HurriedClock:
-    """Every look at it finds the last Snapshot too old."""
-
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
-
-    def mono_ns(self) -> int:
-        self._clock.now_ns += 60_000_000
-        return int(self._clock.now_ns)
-
-    def real_ns(self) -> int:
-        return int(self._clock.real_ns())
 
 
 @pytest.fixture

@@ -1,0 +1,164 @@
+"""What is made of a receiver's own metrics: what is sent again after a restart, and what is forgotten without one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from pushworld import Receiver
+
+from energyd.config import Push
+from energyd.export import restarts
+from energyd.export.answers import LATER, Outcome
+from energyd.export.delivery import Delivery
+from energyd.export.restarts import RESTARTS, Restarts
+from energyd.spool.spool import Limits, Spool
+
+KEEP_S = 30.0
+METRICS = "vm_app_start_timestamp {start}\nvm_app_uptime_seconds {age}\n"
+PREFIXES = [b"m "]
+
+
+class House:
+    """A spool with a sample an acknowledgement, and the watch over its receiver."""
+
+    def __init__(self, place: Path, clock: Any, receiver: Receiver, session: aiohttp.ClientSession) -> None:
+        self.clock, self.receiver, self._session = clock, receiver, session
+        self.counts = {RESTARTS: 0}
+        self.said: list[str] = []
+        self._place = place
+        self.spool = self._open()
+        self.restarts = self._watch()
+
+    def _open(self) -> Spool:
+        return Spool(self._place / "spool", self._place / "mark", Limits(1 << 20, 1e6), self.clock, lambda *_: None)
+
+    def _watch(self) -> Restarts:
+        delivery = Delivery(Push("vm", self.receiver.url), "1", self.clock)
+        return Restarts(
+            delivery, self.spool, KEEP_S, self.clock, at_once, lambda _kind, message: self.said.append(message), self.counts
+        )
+
+    def start_again(self) -> None:
+        self.spool.close()
+        self.spool = self._open()
+        self.restarts = self._watch()
+
+    async def acknowledge(self, seconds: int) -> None:
+        """A sample a second, each acknowledged at once."""
+        for _ in range(seconds):
+            self.clock.now_ns += 10**9
+            first = self.spool.cursor.end
+            self.spool.append(self.clock.real_ns() // 10**6, PREFIXES, np.array([1.0]))
+            self.spool.acknowledge(first, first + 1)
+            await self.restarts.succeeded()
+
+    async def look(self, start: int, age: float) -> bool:
+        self.receiver.metrics = METRICS.format(start=start, age=age)
+        return await self.restarts.look(self._session)
+
+    @property
+    def waiting(self) -> int:
+        return len(self.spool.cursor.pending)
+
+
+async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+@pytest.fixture
+def play(tmp_path: Path, clock: Any) -> Callable[..., None]:
+    def run(scenario: Callable[[House], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with Receiver() as receiver, aiohttp.ClientSession() as session:
+                await scenario(House(tmp_path, clock, receiver, session))
+
+        asyncio.run(main())
+
+    return run
+
+
+def test_several_receivers_behind_one_address_are_no_restarts(play: Any) -> None:
+    async def scenario(house: House) -> None:
+        await house.look(start=1, age=5000)
+        for turn in range(1, 9):
+            await house.acknowledge(60)
+            await house.look(start=1 + turn % 2, age=9000 + turn)
+        assert (house.waiting, house.counts[RESTARTS], house.said) == (0, 0, [])
+        assert len(house.spool.cursor.acknowledged) <= KEEP_S + 1, "the rest is safe"
+
+    play(scenario)
+
+
+def test_a_receiver_whose_metrics_are_never_answered_holds_up_nothing_for_ever(play: Any) -> None:
+    async def scenario(house: House) -> None:
+        house.receiver.without_metrics = 500
+        for _ in range(restarts.UNKNOWN_MAX + 2):
+            await house.acknowledge(60)
+            assert not await house.restarts.look(house._session)
+        await house.acknowledge(60)
+        assert house.waiting == 0
+        assert len(house.spool.cursor.acknowledged) <= KEEP_S + 1
+
+    play(scenario)
+
+
+def test_what_a_young_receiver_takes_before_it_is_looked_at_is_not_taken_for_its_predecessors(play: Any) -> None:
+    """Away for longer than `keep`, then asked within its first second: its own first acknowledgement is not the last of the other."""
+
+    async def scenario(house: House) -> None:
+        await house.look(start=1, age=5000)
+        await house.acknowledge(100)
+        house.restarts.failed(Outcome(LATER, "no connection", cut=True))
+        house.clock.now_ns += 300 * 10**9
+        await house.acknowledge(1)
+        assert await house.look(start=2, age=0.2)
+        assert KEEP_S <= house.waiting <= KEEP_S + 2
+        assert house.counts[RESTARTS] == 1
+        [line] = house.said
+        assert f"was restarted; the {house.waiting} samples that it took last are sent again" in line
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("step_s", [0, 600, -600])
+def test_what_an_earlier_energyd_delivered_is_sent_again_by_whatever_clock(play: Any, step_s: int) -> None:
+    async def scenario(house: House) -> None:
+        await house.look(start=1, age=5000)
+        await house.acknowledge(100)
+        house.start_again()
+        house.clock.real_offset_ns += step_s * 10**9
+        await house.acknowledge(1)
+        assert await house.look(start=2, age=0.0)
+        assert KEEP_S <= house.waiting <= KEEP_S + 2
+
+    play(scenario)
+
+
+def test_a_receiver_that_was_never_looked_at_may_have_been_restarted_too(play: Any) -> None:
+    async def scenario(house: House) -> None:
+        await house.acknowledge(100)
+        assert await house.look(start=1, age=20.0)
+        assert KEEP_S <= house.waiting <= KEEP_S + 2
+        await house.acknowledge(1)
+        assert not await house.look(start=1, age=21.0)
+        assert house.counts[RESTARTS] == 1
+
+    play(scenario)
+
+
+def test_a_receiver_that_lived_all_the_time_is_sent_nothing_again(play: Any) -> None:
+    async def scenario(house: House) -> None:
+        for age_s in (1000.0, 1100.0):
+            await house.acknowledge(100)
+            house.restarts.failed(Outcome(LATER, "answered 503", status=503))
+            assert not await house.look(start=1, age=age_s)
+        house.start_again()
+        await house.acknowledge(1)
+        assert not await house.look(start=1, age=1101.0)
+        assert (house.waiting, house.said) == (0, [])
+
+    play(scenario)
