@@ -211,5 +211,7 @@ class Prometheus:
         [series] = self.query(f"{selector}[{window}]")
         return [(float(at_s), float(value)) for at_s, value in series["values"]]
 
-    def log(self) -> str:
-        return (self.home / "log").read_text()
+    def complaints(self) -> list[str]:
+        """The warnings and errors in its log; Prometheus 3 writes the level in capitals."""
+        lines = (self.home / "log").read_text().splitlines()
+        return [line for line in lines if "level=warn" in line.lower() or "level=error" in line.lower()]

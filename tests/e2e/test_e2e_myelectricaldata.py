@@ -179,4 +179,4 @@ def test_today_can_be_compared_with_the_same_part_of_other_days(asked):
 
 def test_prometheus_has_nothing_to_complain_about(asked):
     _, prometheus, _ = asked
-    assert [line for line in prometheus.log().splitlines() if "level=warn" in line or "level=error" in line] == []
+    assert prometheus.complaints() == []
