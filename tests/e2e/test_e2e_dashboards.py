@@ -109,12 +109,13 @@ def test_every_panel_has_an_answer(url):
 
     assert (code, empty) == (1, {})
     assert len(findings) == len(panel_targets())
+    assert {finding["kind"] for finding in findings if " offset -2h" in finding["expression"]} == {"later"}
 
 
 MANY = "energyd_zone_energy_joules_total"
 ONE = "energyd_host_power_watts"
 QUESTIONS = {
-    f"{ONE}s": ("empty", f"no metric {ONE}s there; there is {ONE}"),
+    "energyd_host_powr_watts": ("empty", f"no metric energyd_host_powr_watts there; there is {ONE}"),
     '{__name__="http_requests"}': ("empty", "no metric http_requests there"),
     f'{ONE}{{sauce="x"}}': ("empty", f"{ONE} has no label sauce; it has instance, job, source"),
     f'{ONE}{{source="x"}}': ("empty", f'no {ONE} has source="x"; there source is simulated'),
