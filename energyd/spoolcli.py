@@ -19,9 +19,9 @@ from energyd.config import Config, Push
 from energyd.errors import EXIT_OK, ConfigError, EnvironmentFault
 from energyd.export.resend import resend
 from energyd.service.clock import SYSTEM_CLOCK
-from energyd.spool import inspect
+from energyd.spool import SPOOL_DIR, inspect
 from energyd.spool.rows import Row
-from energyd.spool.spool import SPOOL_DIR, mark_file
+from energyd.spool.spool import mark_file
 
 EXIT_NOT_ALL: Final = 1
 

@@ -71,15 +71,24 @@ def test_the_table_speaks_of_modules_that_exist(row):
     assert any(covers(row, module) for module in SOURCES), f"ARCHITECTURE.md: {row} is no module of energyd"
 
 
+def loaded(module, names):
+    """Which of `names` come into a process that imports `module`. -S: what `site` loads of an environment is not ours."""
+    code = f"import sys; sys.path[:] = {[str(ROOT), *sys.path]}; import {module}; print(*[n for n in {names} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.split()
+
+
 @pytest.mark.parametrize("reader", ["tic", "rapl", "usage"])
 def test_a_reader_process_loads_none_of_the_heavy_libraries(reader):
-    """8 MB a reader: they do not come in through others either. -S: what `site` loads of an environment is not ours."""
+    """8 MB a reader: they do not come in through others either."""
     heavy = ("numpy", "asyncio", "yaml", "dataclasses", "aiohttp", "multiprocessing")
     each_half_a_megabyte = ("logging", "threading", "traceback", "pathlib", "urllib.parse", "socket", "subprocess", "argparse")
-    code = (
-        f"import sys; sys.path[:] = {[str(ROOT), *sys.path]}; import energyd.workers.{reader}; "
-        f"print([name for name in {heavy + each_half_a_megabyte} if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
 
-    assert done.stdout.strip() == "[]"
+    assert loaded(f"energyd.workers.{reader}", heavy + each_half_a_megabyte) == []
+
+
+def test_the_aggregator_loads_nothing_that_only_some_configurations_need():
+    """1.4 MB: pushing with its spools, YAML and bcrypt of a web configuration, what advises who has mistyped a key."""
+    some_need = ("energyd.export.target", "energyd.spool.spool", "yaml", "bcrypt", "difflib", "energyd.configfile", "unittest")
+
+    assert loaded("energyd.workers.aggregator", some_need) == []

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from energyd.config import Metrics
 from energyd.export import pushmetrics
 from energyd.export.metric import Family
 from energyd.export.served import Served
-from energyd.export.target import Target
 from energyd.service.clock import Clock
-from energyd.spool.spool import SPOOL_DIR
+from energyd.spool import SPOOL_DIR
+
+if TYPE_CHECKING:
+    from energyd.export.target import Target
 
 
 class Pushers:
@@ -20,10 +23,14 @@ class Pushers:
         self, settings: Metrics, state_dir: Path, run_dir: Path, version: str, clock: Clock, logger: logging.Logger
     ) -> None:
         """Opens the spools; EnvironmentFault when another energyd has one of them."""
-        wanted = settings.push if settings.push_enabled else ()
-        self.targets = tuple(
-            Target(target, settings.spool, state_dir, run_dir, version, clock, logger.getChild(target.name)) for target in wanted
-        )
+        self.targets: tuple[Target, ...] = ()
+        if settings.push_enabled and settings.push:
+            from energyd.export import target  # with its protocols and spools 1 MB, for who pushes
+
+            self.targets = tuple(
+                target.Target(each, settings.spool, state_dir, run_dir, version, clock, logger.getChild(each.name))
+                for each in settings.push
+            )
         names = {target.name for target in settings.push}
         for directory in sorted((state_dir / SPOOL_DIR).glob("*/")):
             if directory.name not in names:

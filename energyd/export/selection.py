@@ -4,7 +4,6 @@ Patterns are matched against the whole name of a family as METRICS.md gives it, 
 families never get one name.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -32,6 +31,8 @@ class Selection:
         for key, patterns in (("families", self._shown), ("rename", self._rename)):
             for pattern, _ in patterns:
                 if not any(map(pattern.fullmatch, known)):
+                    import difflib  # 0.2 MB for who has mistyped
+
                     near = difflib.get_close_matches(pattern.pattern, known, 1)
                     advice = f"did you mean {near[0]}?" if near else "METRICS.md lists all"
                     raise ConfigError(f"metrics.{key}: {pattern.pattern}: is the whole name of no family; {advice}")

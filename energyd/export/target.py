@@ -34,8 +34,9 @@ from energyd.export.served import Served
 from energyd.export.spooling import Spooling
 from energyd.service.clock import Clock
 from energyd.service.log import DistinctFaults
+from energyd.spool import SPOOL_DIR
 from energyd.spool.rows import Row
-from energyd.spool.spool import SPOOL_DIR, Limits, Spool, mark_file
+from energyd.spool.spool import Limits, Spool, mark_file
 
 COMMIT_MIN_S: Final = 5.0  # between two syncs, unless each tick has one
 COMMIT_MAX_S: Final = 60.0

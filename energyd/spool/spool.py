@@ -27,9 +27,6 @@ from energyd.spool.rows import Row, RowEncoder, Values
 from energyd.spool.segments import Content, Segment, Segments
 from energyd.units import NS_PER_MS, NS_PER_S
 
-SPOOL_DIR: Final = "spool"
-"""In the state directory: one directory for each receiver."""
-
 SPOOL_FULL: Final = "spool_full"
 TOO_OLD: Final = "too_old"
 DAMAGED: Final = "damaged"
