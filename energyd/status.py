@@ -29,6 +29,7 @@ STALE, FRESH = 1, 0
 """Exit codes."""
 REFUSALS: Final = (401, 403, 429)
 AGGREGATOR: Final = "aggregator"
+LOG: Final = "its log says why: `journalctl -u 'energyd*' -n 50`, or what `energyd run` prints"
 OVERRUNS: Final = re.compile(rb'^energyd_ring_overruns_total\{(?:[^}]*,)?ring="([^"]+)"[^}]*\} ([0-9.e+]+)$', re.MULTILINE)
 
 
@@ -142,11 +143,13 @@ def judge(name: str, report: Mapping[str, Any] | None, ring: Ring | str | None, 
 
 
 def _advice_on_state(name: str, report: Mapping[str, Any]) -> str:
-    state, why = report["state"], f" ({report['why']})" if report["why"] else ""
+    state = report["state"]
+    reason, _, mend = report["why"].partition("; ")
+    why = f" ({reason})" if reason else ""
     if state == "EXITED":
-        return f"ended with {report['last_exit']}{why}; correct the configuration, then `energyd reload`"
+        return f"ended with {report['last_exit']}{why}; {mend or 'correct the configuration'}, then `energyd reload`"
     if state == "BACKOFF":
-        return f"{report['last_exit']}{why}; it is started again"
+        return f"{report['last_exit']}{why}; {mend or 'it is started again'}"
     if state == "MASKED":
         return f"its unit is masked; `sudo systemctl unmask {unitstates.unit_of(name)}`, then `energyd reload`"
     return "" if state in ("RUNNING", "STARTING") else f"is {state.lower()}{why}; `energyd reload` starts it"
@@ -154,11 +157,12 @@ def _advice_on_state(name: str, report: Mapping[str, Any]) -> str:
 
 def _advice_on_ring(ring: Ring | str | None) -> str:
     if isinstance(ring, str):
-        return f"{ring}; its log says why"
+        return f"{ring}; {LOG}"
     if ring is not None and not ring.writer_alive:
-        return f"its process {ring.writer_pid} is gone; start it again"
-    silent = ring is not None and ring.heartbeat_age_s > FRESH_S
-    return "gives no sign of life; the supervisor restarts it, without one kill it" if silent else ""
+        return f"its process {ring.writer_pid} is gone; `sudo systemctl restart energyd`, or `energyd run`"
+    if ring is not None and ring.heartbeat_age_s > FRESH_S:
+        return f"gives no sign of life; `sudo kill -KILL {ring.writer_pid}` if its supervisor does not, which starts it anew"
+    return ""
 
 
 def ask_aggregator(request: urllib.request.Request) -> tuple[dict[str, int], str]:
@@ -168,6 +172,7 @@ def ask_aggregator(request: urllib.request.Request) -> tuple[dict[str, int], str
         with address.opener().open(request, timeout=ANSWER_S) as answer:
             text: bytes = answer.read()
     except urllib.error.HTTPError as error:
+        error.close()
         return {}, "" if error.code in REFUSALS else f"{url} answers {error.code} {error.reason}"
     except OSError as error:
         reason = getattr(error, "reason", error)

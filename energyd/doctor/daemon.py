@@ -17,7 +17,6 @@ from energyd.doctor.check import FAILURE, Check, failure, ok, warning
 from energyd.doctor.pushes import pushes
 
 TIMEOUT_S: Final = 5.0
-LOG: Final = "its log says why: `journalctl -u 'energyd*' -n 50`, or what `energyd run` prints"
 COMPATIBILITY: Final = ("linky_", "myelectricaldata_", "scaph_", "node_", "container_")
 """Families with inherited names, which promtool cannot like."""
 
@@ -34,12 +33,12 @@ def readers(config: Config) -> Iterator[Check]:
         subject = f"process {row.name}"
         reason, _, mend = row.advice.partition("; ")
         if row.advice:
-            yield failure(subject, reason, mend or LOG)
+            yield failure(subject, reason, mend or status.LOG)
         elif row.overruns:
             yield warning(subject, f"{row.overruns} samples were overwritten before they were read", "give the aggregator more CPU")
         elif row.last_error:
             reason, _, mend = row.last_error.partition("; ")
-            yield warning(subject, f"runs; wrong for {row.error_age_s:.0f} s: {reason}", mend or LOG)
+            yield warning(subject, f"runs; wrong for {row.error_age_s:.0f} s: {reason}", mend or status.LOG)
         else:
             yield ok(subject, "runs" + ("" if row.heartbeat_age_s is None else f", heartbeat {row.heartbeat_age_s:.1f} s ago"))
 
@@ -55,6 +54,7 @@ def endpoint(config: Config) -> Iterator[Check]:
         with address.opener().open(request, timeout=TIMEOUT_S) as answer:
             body = answer.read().decode()
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == HTTPStatus.UNAUTHORIZED:
             yield ok("endpoint", f"{url} asks for a password, as configured; what it serves was not looked at")
         else:

@@ -106,7 +106,7 @@ def row(**more):
     ("changed", "verdict"),
     [
         ({}, "ok"),
-        ({"advice": "its process 1 is gone; start it again"}, "failure"),
+        ({"advice": "its process 1 is gone; `sudo systemctl restart energyd`"}, "failure"),
         ({"advice": "http://127.0.0.1:9836/metrics does not answer: timed out"}, "failure"),
         ({"overruns": 5}, "warning"),
         ({"last_error": "package-0 may not be read; chgrp", "error_age_s": 8.0}, "warning"),

@@ -28,9 +28,13 @@ def writer_of(run_dir, name, schema):
     [
         (RUNNING, FRESH, ""),
         (None, FRESH, ""),
-        (RUNNING, FRESH._replace(heartbeat_age_s=8.0), "gives no sign of life; the supervisor restarts it, without one kill it"),
-        (None, FRESH._replace(writer_alive=False), "its process 7 is gone; start it again"),
-        (RUNNING, "has no ring yet", "has no ring yet; its log says why"),
+        (
+            RUNNING,
+            FRESH._replace(heartbeat_age_s=8.0),
+            "gives no sign of life; `sudo kill -KILL 7` if its supervisor does not, which starts it anew",
+        ),
+        (None, FRESH._replace(writer_alive=False), "its process 7 is gone; `sudo systemctl restart energyd`, or `energyd run`"),
+        (RUNNING, "has no ring yet", f"has no ring yet; {status.LOG}"),
         (
             RUNNING | {"state": "EXITED", "last_exit": "exit code 100", "why": "energyd.yml:3: no"},
             FRESH,
@@ -40,6 +44,16 @@ def writer_of(run_dir, name, schema):
             RUNNING | {"state": "BACKOFF", "last_exit": "exit code 111", "why": "port in use"},
             None,
             "exit code 111 (port in use); it is started again",
+        ),
+        (
+            RUNNING | {"state": "BACKOFF", "last_exit": "exit code 111", "why": "port in use; set metrics.port"},
+            None,
+            "exit code 111 (port in use); set metrics.port",
+        ),
+        (
+            RUNNING | {"state": "EXITED", "last_exit": "exit code 100", "why": "energyd.yml:3: no; write yes"},
+            None,
+            "ended with exit code 100 (energyd.yml:3: no); write yes, then `energyd reload`",
         ),
         (RUNNING | {"state": "STOPPED"}, FRESH, "is stopped; `energyd reload` starts it"),
     ],
@@ -184,7 +198,7 @@ def test_the_whole_command_reports_and_exits_by_what_it_found(run_dir, config, c
     code, said = run_status(run_dir, capsys, "--json")
     processes = {row["name"]: row for row in json.loads(said.out)["processes"]}
     assert code == 1
-    assert processes["usage"]["advice"] == "has no ring yet; its log says why"
+    assert processes["usage"]["advice"] == f"has no ring yet; {status.LOG}"
     assert processes["rapl"]["overruns"] == 3
 
 
