@@ -2,8 +2,9 @@
 
 `finished`: the bytes are there already; the server runs on CPU 0, `wrk` on CPU 1, 2 s a row. `folding`: a scrape every 60 ms, so
 that each finds the bytes too old and a tenth of the values changed, and waits for folding, collecting, rendering and compressing;
-the server runs where the kernel puts it, as in life. `bare` is a loop that sends the same bytes from one blocking socket to
-whatever asks: nobody can undercut it, and what it takes is the machine. `CPU` is that of the server, all its threads.
+the server runs where the kernel puts it, as in life. `coming and going`: besides, a process has ended and another one begun.
+`bare` is a loop that sends the same bytes from one blocking socket to whatever asks: nobody can undercut it, and what it takes is
+the machine. `CPU` is that of the server, all its threads.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -35,9 +37,10 @@ from energyd.export.render import Renderer
 from energyd.export.served import Served
 from energyd.export.server import start
 from energyd.service.clock import SYSTEM_CLOCK
+from energyd.workers.aggregator import COLLECT_AFTER
 
 SECONDS = 2
-FOLDING_SCRAPES = 80
+FOLDING_SCRAPES = 200
 FOLDING_PAUSE_S = 0.06
 
 
@@ -51,14 +54,15 @@ class Figures(NamedTuple):
 
 
 class Changing:
-    """A fold that moves one value in ten."""
+    """A fold that moves one value in ten, and puts another process in the place of one, if that is what `mode` says."""
 
-    def __init__(self, series: int, changing: bool) -> None:
+    def __init__(self, series: int, mode: str) -> None:
         self._snapshot = snapshot_of(series)
-        self._changing = changing
+        self._mode = mode
+        self._folds = 0
 
     def fold(self) -> Snapshot:
-        if self._changing:
+        if self._mode != "finished":
             processes = self._snapshot.processes
             moved = tuple(
                 process._replace(energy_uj=process.energy_uj + 1, cpu_ns=process.cpu_ns + 1, power_w=process.power_w + 0.125)
@@ -66,24 +70,30 @@ class Changing:
                 else process
                 for i, process in enumerate(processes.visible)
             )
+            if self._mode == "coming":
+                self._folds += 1
+                gone = self._folds * 997 % len(moved)
+                moved = (*moved[:gone], *moved[gone + 1 :], moved[gone]._replace(pid=100_000 + self._folds))
             self._snapshot = self._snapshot._replace(processes=processes._replace(visible=moved))
         return self._snapshot
 
 
-async def serve_ours(series: int, port: int, changing: bool) -> None:
+async def serve_ours(series: int, port: int, mode: str) -> None:
     metrics = HttpMetrics(SYSTEM_CLOCK)
-    served = Served(Changing(series, changing).fold, SYSTEM_CLOCK, "bench", tail=metrics.exposition)
+    served = Served(Changing(series, mode).fold, SYSTEM_CLOCK, "bench", tail=metrics.exposition)
     app = application(served, metrics, path="/metrics", rings=(), version="bench", clock=SYSTEM_CLOCK)
     await start(app, "127.0.0.1", port)
     gc.freeze()  # as the aggregator does
-    if not changing:
+    gc.set_threshold(COLLECT_AFTER)
+    if mode == "finished":
         served.publish(snapshot_of(series))
         served._published_ns += 3600 * 10**9  # finished bytes, for the whole run
     await asyncio.Event().wait()
 
 
-def serve_bare(series: int, port: int) -> None:
+def serve_bare(series: int, port: int, packed: bool) -> None:
     body = Renderer().render(collect(snapshot_of(series), "bench")).text()
+    body = zlib.compress(body, 1) if packed else body
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with socket.create_server(("127.0.0.1", port)) as listening:
         while True:
@@ -165,20 +175,23 @@ def main(sizes: list[int]) -> None:
     gzip = "Accept-Encoding: gzip"
     print(f"{'series':>7} {'server':<18} {'what':<24} {'requests/s':>10} {'p50':>10} {'p99':>10} {'CPU each':>10}")
     for series in sizes:
-        for mode in ("finished", "folding"):
-            port = free_port()
-            with running([sys.executable, __file__, "--serve", mode, str(series), str(port)], port, mode == "finished") as pid:
-                if mode == "finished":
-                    row(series, "energyd", "plain, 1 connection", wrk(pid, port, 1))
-                    row(series, "energyd", "plain, 16 connections", wrk(pid, port, 16))
-                    row(series, "energyd", "gzip, 1 connection", wrk(pid, port, 1, gzip))
-                    row(series, "energyd", "gzip, 16 connections", wrk(pid, port, 16, gzip))
-                else:
-                    row(series, "energyd", "plain, folding", folding(pid, port))
-                    row(series, "energyd", "gzip, folding", folding(pid, port, gzip))
         port = free_port()
-        with running([sys.executable, __file__, "--serve", "bare", str(series), str(port)], port) as pid:
-            row(series, "bare", "plain, 1 connection", wrk(pid, port, 1))
+        with running([sys.executable, __file__, "--serve", "finished", str(series), str(port)], port) as pid:
+            row(series, "energyd", "plain, 1 connection", wrk(pid, port, 1))
+            row(series, "energyd", "plain, 16 connections", wrk(pid, port, 16))
+            row(series, "energyd", "gzip, 1 connection", wrk(pid, port, 1, gzip))
+            row(series, "energyd", "gzip, 16 connections", wrk(pid, port, 16, gzip))
+        for kind in ("plain", "gzip"):
+            port = free_port()
+            with running([sys.executable, __file__, "--serve", f"bare {kind}", str(series), str(port)], port) as pid:
+                row(series, "bare", f"{kind}, 1 connection", wrk(pid, port, 1))
+        port = free_port()
+        with running([sys.executable, __file__, "--serve", "folding", str(series), str(port)], port, pinned=False) as pid:
+            row(series, "energyd", "plain, folding", folding(pid, port))
+            row(series, "energyd", "gzip, folding", folding(pid, port, gzip))
+        port = free_port()
+        with running([sys.executable, __file__, "--serve", "coming", str(series), str(port)], port, pinned=False) as pid:
+            row(series, "energyd", "gzip, coming and going", folding(pid, port, gzip))
         port = free_port()
         with running([sys.executable, __file__, "--serve", "client", str(series), str(port)], port) as pid:
             row(series, "prometheus_client", "plain, 1 connection", wrk(pid, port, 1))
@@ -194,13 +207,13 @@ def main(sizes: list[int]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        kind, count, at = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-        if kind == "client":
+        mode, count, at = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+        if mode == "client":
             serve_client(count, at)
-        if kind == "bare":
-            serve_bare(count, at)
+        if mode.startswith("bare"):
+            serve_bare(count, at, packed=mode == "bare gzip")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve_ours(count, at, changing=kind == "folding"))
+            runner.run(serve_ours(count, at, mode))
     if not shutil.which("wrk") or (os.cpu_count() or 1) < 2:
         sys.exit("bench_scrape needs wrk (Debian: apt install wrk) and two CPUs")
     main([int(argument) for argument in sys.argv[1:]] or [200, 10_000])

@@ -26,6 +26,7 @@ FOLD_S: Final = 1.0
 SAVE_TOTALS_NS: Final = 30 * NS_PER_S  # what came after the last save is replayed from the rings, which hold 60 s
 SAVE_WINDOWS_NS: Final = 600 * NS_PER_S  # large, and what a crash loses of them is detail of quantiles
 PUSH_SAVE_S: Final = 1.0  # a disk that takes longer is not waited for
+COLLECT_AFTER: Final = 10_000  # new objects: a Snapshot of many processes is thousands, and none of them is garbage
 
 
 async def startup(settings: Config) -> tuple[Keeper, Outlets]:
@@ -33,6 +34,7 @@ async def startup(settings: Config) -> tuple[Keeper, Outlets]:
     outlets = await open_outlets(keeper, settings)
     gc.collect()
     gc.freeze()  # what was made up to here stays: searching it for garbage would cost 10 ms now and then
+    gc.set_threshold(COLLECT_AFTER)
     notify("READY=1")
     return keeper, outlets
 
