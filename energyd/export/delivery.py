@@ -146,6 +146,7 @@ class Delivery:
         changed = tuple(Path(file).stat().st_mtime for file in files)
         if self._tls is None or self._tls[0] != changed:
             context = ssl.create_default_context(cafile=target.tls_ca_file)
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # since Python 3.13 it refuses what `openssl req -x509` makes
             if target.tls_cert_file is not None:
                 context.load_cert_chain(target.tls_cert_file, target.tls_key_file, no_password)
             self._tls = changed, context
