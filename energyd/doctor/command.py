@@ -90,11 +90,11 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
         yield hidden
     if arguments.prometheus:
         yield from receivers.prometheus(arguments.prometheus, config)
-        yield receivers.newest(Server(arguments.prometheus), "prometheus")
+        yield receivers.newest(Server(arguments.prometheus), "prometheus", config)
     if arguments.victoriametrics:
-        yield receivers.newest(Server(arguments.victoriametrics), "victoriametrics")
+        yield receivers.newest(Server(arguments.victoriametrics), "victoriametrics", config)
     if arguments.grafana:
-        yield from grafana.grafana(arguments.grafana.rstrip("/"))
+        yield from grafana.grafana(arguments.grafana.rstrip("/"), config)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,7 +107,9 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--prometheus", metavar="URL", help="ask this Prometheus whether it scrapes us")
     result.add_argument("--victoriametrics", metavar="URL", help="read our newest sample back from this VictoriaMetrics")
-    result.add_argument("--grafana", metavar="URL", help="ask all that the dashboards of this Grafana ask of us")
+    result.add_argument(
+        "--grafana", metavar="URL", help="ask all that the dashboards of this Grafana ask of us, http://USER:PASSWORD@HOST:3000"
+    )
     result.add_argument("--json", action="store_true", help="one JSON object a line")
     return result
 

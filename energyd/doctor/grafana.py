@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from energyd.asking import NoAnswer, ask
+from energyd.config import Config
 from energyd.dashboards.questions import questions, seconds, speaks_promql
 from energyd.dashboards.server import Server
 from energyd.doctor.check import Check, failure, ok, warning
@@ -24,7 +25,7 @@ IMPORT: Final = (
 )
 
 
-def grafana(url: str) -> Iterator[Check]:
+def grafana(url: str, config: Config) -> Iterator[Check]:
     """Does it run, can it reach the series, and has every panel that shows ours something to show."""
     try:
         health = ask(f"{url}/api/health")
@@ -43,7 +44,7 @@ def grafana(url: str) -> Iterator[Check]:
         check = _unreachable(source, server)
         if check is None:
             reachable[source.uid] = server
-        yield check or newest(server, f"grafana data source {source.name}")
+        yield check or newest(server, f"grafana data source {source.name}", config)
     if not sources:
         mend = "Connections, Add new data source, Prometheus; or conf/grafana/provisioning/datasources/energyd.yml"
         yield failure("grafana data source", "none of type prometheus", mend)

@@ -8,6 +8,7 @@ from energyd.asking import NoAnswer
 from energyd.config import Config
 from energyd.dashboards.server import Server
 from energyd.doctor.check import Check, failure, ok
+from energyd.export.selection import Selection
 
 FRESH_S: Final = 120.0
 PROBE: Final = "energyd_snapshot_timestamp_seconds"
@@ -61,17 +62,20 @@ def _target(target: dict[str, Any]) -> Check:
     )
 
 
-def newest(server: Server, subject: str) -> Check:
+def newest(server: Server, subject: str, config: Config) -> Check:
     """The age of our newest sample there."""
+    probe = Selection(config.metrics.families, config.metrics.rename).name(PROBE)
+    if probe is None:
+        return ok(subject, f"metrics.families leaves {PROBE} out: how old what it has of us is, was not looked at")
     try:
         at_s = server.now_s()
-        newest_s = server.newest_s(PROBE, at_s)
+        newest_s = server.newest_s(probe, at_s)
     except NoAnswer as error:
         return failure(subject, f"it {error}", "check that it runs, and the URL")
     if newest_s is None:
         return failure(
             subject,
-            f"it has had no {PROBE} for a day",
+            f"it has had no {probe} for a day",
             "scrape us with it, or set metrics.push; `energyd status` shows what is pushed",
         )
     age_s = max(0.0, at_s - newest_s)

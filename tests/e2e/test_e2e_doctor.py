@@ -24,6 +24,7 @@ pytestmark = [
 ]
 GOLDEN = Path(__file__).parents[1] / "golden/scrape.prom"
 NOBODY = "http://127.0.0.1:1"
+CONFIG = Config()
 
 
 class Exporter:
@@ -108,12 +109,12 @@ def of(url, port):
 
 def test_a_scrape_that_is_refused_and_the_age_of_what_was_scraped_before(scraped, url):
     exporter, _ = scraped
-    assert receivers.newest(Server(url), "prometheus").verdict == "ok"
+    assert age(url).verdict == "ok"
     exporter.code = 401
     try:
         refused = wait_for(lambda: of(url, exporter.port).verdict == "failure" and of(url, exporter.port), 10, "still up")
         wait_for(lambda: not Server(url).now("energyd_build_info", time.time()).series, 10, "the series has not ended")
-        ended = receivers.newest(Server(url), "prometheus")
+        ended = age(url)
     finally:
         exporter.code = 200
     assert "`basic_auth` or `authorization`" in refused.mend
@@ -121,17 +122,21 @@ def test_a_scrape_that_is_refused_and_the_age_of_what_was_scraped_before(scraped
     wait_for(lambda: of(url, exporter.port).verdict == "ok", 10, "not scraped again")
 
 
-def test_a_server_that_is_away_or_has_nothing_of_us_and_one_that_is_not_asked_in_time(url, tmp_path, monkeypatch):
-    away = receivers.newest(Server(NOBODY), "victoriametrics")
-    monkeypatch.setattr(receivers, "PROBE", "energyd_no_such_metric")
-    nothing = receivers.newest(Server(url), "victoriametrics")
-    monkeypatch.undo()
+def age(url, **more):
+    return receivers.newest(Server(url), "prometheus", Config(metrics=Metrics(**more)))
+
+
+def test_a_server_that_is_away_or_has_nothing_of_us_or_only_what_is_old(url, monkeypatch):
+    away, nothing = age(NOBODY), age(url, rename=((receivers.PROBE, "of_another_name"),))
+    hidden = age(url, families=((receivers.PROBE, False),))
     monkeypatch.setattr(receivers, "FRESH_S", -1.0)
-    old = receivers.newest(Server(url), "victoriametrics")
+    old = age(url)
 
     assert [check.verdict for check in (away, nothing, old)] == ["failure"] * 3
-    assert ("does not answer" in away.reason, "for a day" in nothing.reason, " s old" in old.reason) == (True, True, True)
+    assert ("does not answer" in away.reason, nothing.reason) == (True, "it has had no of_another_name for a day")
+    assert "our newest sample in it is " in old.reason
     assert all(check.mend for check in (away, nothing, old))
+    assert (hidden.verdict, f"leaves {receivers.PROBE} out" in hidden.reason) == ("ok", True)
 
 
 def board(*expressions, variables=(), **panel):
@@ -145,15 +150,15 @@ def board(*expressions, variables=(), **panel):
     }
 
 
-def only(server, user=ADMIN):
-    [check] = [check for check in grafana(server.url(user)) if check.verdict != "ok"]
+def only(server, user=ADMIN, config=CONFIG):
+    [check] = [check for check in grafana(server.url(user), config) if check.verdict != "ok"]
     return check
 
 
 def test_the_dashboards_of_energyd_are_asked_through_grafana(standing, url):
     standing.has(url, home.model(), host.model(), groups.model(), board("node_load1", "nonsense("))
 
-    checks = list(grafana(standing.url()))
+    checks = list(grafana(standing.url(), CONFIG))
 
     well = {check.subject: check.reason for check in checks if check.verdict == "ok"}
     assert well["grafana"] == "version 11.5.1, database ok"
@@ -178,7 +183,7 @@ def test_panels_that_are_empty_are_told_with_the_reason_and_what_mends_it(standi
         ),
     )
 
-    found = {check.reason: check for check in grafana(standing.url()) if check.subject == "grafana dashboard Mine"}
+    found = {check.reason: check for check in grafana(standing.url(), CONFIG) if check.subject == "grafana dashboard Mine"}
 
     assert found.pop("1 of 6 queries have an answer, 1 have nothing to show now").verdict == "ok"
     [absent, label, unmatched, wrong] = found.values()
@@ -213,7 +218,7 @@ def test_a_data_source_is_found_by_uid_by_name_by_default_and_by_variable(standi
         ("$datasource", [stale]),
     ):
         standing.has(url, board("energyd_build_info", datasource=reference, variables=variables), name="named")
-        assert "1 of 1 queries have an answer" in [check.reason for check in grafana(standing.url())], reference
+        assert "1 of 1 queries have an answer" in [check.reason for check in grafana(standing.url(), CONFIG)], reference
 
 
 def test_a_prometheus_that_grafana_does_not_reach_is_told_once(standing):
@@ -238,10 +243,10 @@ def test_a_prometheus_that_asks_grafana_for_a_password(standing, scraped, tmp_pa
         assert Server(f"http://reader:secret@127.0.0.1:{closed.port}").now_s() > 0
 
 
-def test_a_data_source_that_holds_nothing_of_us_is_no_use(standing, url, monkeypatch):
+def test_a_data_source_that_holds_nothing_of_us_is_no_use(standing, url):
     standing.has(url, board("energyd_build_info"))
-    monkeypatch.setattr(receivers, "PROBE", "energyd_no_such_metric")
-    assert only(standing).reason == "it has had no energyd_no_such_metric for a day"
+    renamed = Config(metrics=Metrics(rename=((receivers.PROBE, "of_another_name"),)))
+    assert only(standing, config=renamed).reason == "it has had no of_another_name for a day"
 
 
 def test_grafana_without_data_source_or_dashboard(standing, url):
@@ -259,5 +264,5 @@ def test_grafana_that_is_away_or_ill_or_does_not_let_us_in(standing, url):
     assert ("datasources:read" in viewer.reason, "role Admin" in viewer.mend) == (True, True)
     standing.database = "failing"
     assert "`journalctl -u grafana-server -n 50`" in only(standing).mend
-    [away] = grafana(NOBODY)
+    [away] = grafana(NOBODY, CONFIG)
     assert (away.verdict, "`systemctl status grafana-server`" in away.mend) == ("failure", True)
