@@ -201,6 +201,8 @@ def _said(error: Exception) -> str:
     reason = error.os_error
     if isinstance(reason, ssl.SSLError) and reason.reason in _NO_TLS:
         return "no connection: it does not speak TLS there; write http:// in the url, unless it did so until now"
+    if isinstance(reason, ConnectionResetError | ssl.SSLEOFError):
+        return "no connection: it accepts and hangs up; its log tells why"
     peer = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
     code = reason.errno or 0  # those of getaddrinfo are below 0, and in words already
     words = os.strerror(code) if code > 0 else reason.strerror or str(reason) or type(reason).__name__
@@ -216,9 +218,7 @@ def _refusal(error: Exception) -> str:
 def _advice(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error.os_error, socket.gaierror):
         return f"; is {error.host!r} its name, and does the name server answer? `getent hosts {error.host}` tries it"
-    if error.os_error.errno == errno.ECONNREFUSED:
-        return "; is it running, and at this port?"
-    return "; it accepts and hangs up: its log tells why" if isinstance(error.os_error, ssl.SSLError) else ""
+    return "; is it running, and at this port?" if error.os_error.errno == errno.ECONNREFUSED else ""
 
 
 def _unusable(error: Exception) -> str:

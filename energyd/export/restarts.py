@@ -104,7 +104,7 @@ class Restarts:
         if other:
             again = await self._restarted(max(begun_ms + SLACK_MS, before_ms or 0), before_ms, "was restarted")
         else:
-            again = 0 if known == seen.started else await self._restarted(begun_ms, None, "was restarted")
+            again = 0 if known == seen.started else await self._restarted(begun_ms - SLACK_MS, None, "was restarted")
         if not again:
             await self._in_thread(self._spool.safe, self._now_ms() - self._keep_ms)
         return other or again > 0

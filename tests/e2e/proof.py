@@ -207,6 +207,7 @@ class Proof:
         spools = daemon.state_dir / "simulated" / "spool"
         self._archives = {name: Archive(spools / name, daemon.state_dir / f"archive-{name}") for name in ("vm", "prom")}
         self.killed: list[float] = []
+        self.cuts: list[float] = []  # when answers may have been lost
         self.disk_full: list[tuple[float, float]] = []
         self.compared: dict[str, int] = {}
         self._until_ms = 0
@@ -214,13 +215,16 @@ class Proof:
 
     @classmethod
     def flag(cls, vm: Server, prom: Server) -> str:
-        """The setting that pushes every 200 ms in batches of a second: some 3000 samples a second."""
-        urls = {
-            "vm": f"http://127.0.0.1:{vm.port}/api/v1/import/prometheus",
-            "prom": f"http://127.0.0.1:{prom.port}/api/v1/write",
-        }
+        """The setting that pushes to both."""
+        return cls.setting({name: f"http://127.0.0.1:{server.port}" for name, server in (("vm", vm), ("prom", prom))})
+
+    @classmethod
+    def setting(cls, places: dict[str, str], **more: object) -> str:
+        """The setting that pushes every 200 ms in batches of a second, some 3000 samples a second, to the places of vm and prom."""
+        paths = {"vm": "/api/v1/import/prometheus", "prom": "/api/v1/write"}
         pace = {"interval": cls.INTERVAL_S, "resolution": cls.RESOLUTION_S}
-        return f"metrics.push={json.dumps([{'name': name, 'url': url, **pace} for name, url in urls.items()])}"
+        targets = [{"name": name, "url": place + paths[name], **pace, **more} for name, place in places.items()]
+        return f"metrics.push={json.dumps(targets)}"
 
     def __enter__(self) -> "Proof":
         for archive in self._archives.values():
@@ -281,7 +285,7 @@ class Proof:
     def _check_duplicates(self) -> None:
         """Outside of what was replayed, and of the batch on its way when energyd was killed, nothing lies there twice."""
         tails = [(at_s - KEEP_S - self.INTERVAL_S, up_s) for at_s, up_s in self._vm.killed]
-        tails += [(at_s - 3 * self.INTERVAL_S, at_s) for at_s in self.killed]
+        tails += [(at_s - 3 * self.INTERVAL_S, at_s) for at_s in (*self.killed, *self.cuts)]
 
         def outside() -> list[int]:
             return [at_ms for at_ms in duplicates(self._vm.port) if not self._within(at_ms, tails, self.INTERVAL_S)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 
 
@@ -12,11 +13,12 @@ class FaultyProxy:
         self._target = port
         self.fault: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] | None = None
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self.hits = 0
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> "FaultyProxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -43,8 +43,8 @@ def test_a_receiver_that_is_dead_for_long_is_told_ever_more_seldom(log: Log) -> 
     log.fail(3 * 3600 + 60)
     assert log.times_s() == [0, 60, 600, 3600, 7200, 10800]
     assert log.lines[0][1] == f"push vm: http://vm:8428: {REFUSED.fault} (17 samples wait in the spool)"
-    assert log.lines[2][1].endswith("(for 10 min now, 21 failures; 17 samples wait in the spool)")
-    assert "(for 3 h now, 361 failures;" in log.lines[-1][1]
+    assert log.lines[2][1].endswith("(for 10 min and 21 failures now; 17 samples wait in the spool)")
+    assert "(for 3 h and 361 failures now;" in log.lines[-1][1]
 
 
 def test_one_line_tells_that_it_is_back_and_what_it_was(log: Log) -> None:
@@ -55,7 +55,10 @@ def test_one_line_tells_that_it_is_back_and_what_it_was(log: Log) -> None:
     log.succeed()
     log.succeed()
     [(_, line)] = log.lines
-    assert line == "push vm: http://vm:8428: takes samples again (3 days, 4320 failures; 5 samples that waited are on their way)"
+    assert (
+        line
+        == "push vm: http://vm:8428: takes samples again (after 3 days and 4320 failures; 5 samples that waited are on their way)"
+    )
 
 
 def test_a_receiver_that_fails_every_other_time_floods_nothing(log: Log) -> None:
@@ -64,6 +67,8 @@ def test_a_receiver_that_fails_every_other_time_floods_nothing(log: Log) -> None
         log.succeed()
         log.now_s += 1
     assert len(log.lines) <= 8
+    assert "(301 outages within 10 min; 17 samples wait" in log.lines[4][1]
+    assert log.lines[5][1].endswith("takes samples again (after 1 s and 1 failure; 5 samples that waited are on their way)")
 
 
 def test_an_outage_after_a_time_without_any_is_told_at_once(log: Log) -> None:

@@ -107,7 +107,7 @@ def test_a_receiver_whose_metrics_are_never_answered_holds_up_nothing_for_ever(p
 
 
 def test_what_a_young_receiver_takes_before_it_is_looked_at_is_not_taken_for_its_predecessors(play: Any) -> None:
-    """Away for longer than `keep`, then asked within its first second: its own first acknowledgement is not the last of the other."""
+    """Away for longer than `keep`, then asked within its first second: its first acknowledgement is not the last of the other."""
 
     async def scenario(house: House) -> None:
         await house.look(start=1, age=5000)
@@ -146,6 +146,17 @@ def test_a_receiver_that_was_never_looked_at_may_have_been_restarted_too(play: A
         await house.acknowledge(1)
         assert not await house.look(start=1, age=21.0)
         assert house.counts[RESTARTS] == 1
+
+    play(scenario)
+
+
+def test_a_receiver_that_is_as_young_as_what_it_took_has_lost_nothing(play: Any) -> None:
+    """VictoriaMetrics tells its age in whole seconds."""
+
+    async def scenario(house: House) -> None:
+        await house.acknowledge(1)
+        assert not await house.look(start=1, age=0.0)
+        assert (house.waiting, house.said) == (0, [])
 
     play(scenario)
 
