@@ -1,6 +1,7 @@
 """Doctor and those who take what energyd has: a real Prometheus that scrapes it, does not, may not, or is asked through Grafana."""
 
 import base64
+import json
 import shutil
 import threading
 import time
@@ -15,7 +16,7 @@ from grafana import ADMIN, VIEWER, Grafana
 from energyd.config import Config, Metrics
 from energyd.dashboards import groups, home, host
 from energyd.dashboards.server import Server
-from energyd.doctor import receivers
+from energyd.doctor import command, receivers
 from energyd.doctor.grafana import grafana
 
 pytestmark = [
@@ -247,6 +248,17 @@ def test_a_data_source_that_holds_nothing_of_us_is_no_use(standing, url):
     standing.has(url, board("energyd_build_info"))
     renamed = Config(metrics=Metrics(rename=((receivers.PROBE, "of_another_name"),)))
     assert only(standing, config=renamed).reason == "it has had no of_another_name for a day"
+
+
+def test_the_command_asks_everybody_whose_url_it_is_given(standing, scraped, url, tmp_path, capsys):
+    standing.has(url, board("energyd_build_info"))
+    settings = [f"run_dir={tmp_path}", f"state_dir={tmp_path}", f"metrics.port={scraped[0].port}"]
+    flags = ["--json", *(part for text in settings for part in ("--set", text))]
+    command.main([*flags, "--prometheus", f"{url}/", "--victoriametrics", url, "--grafana", f"{standing.url()}/"])
+    well = [check["subject"] for check in map(json.loads, capsys.readouterr().out.splitlines()) if check["verdict"] == "ok"]
+
+    asked = ["prometheus", "prometheus", "victoriametrics", "grafana", "grafana data source energyd", "grafana dashboard Mine"]
+    assert well[-len(asked) :] == asked
 
 
 def test_grafana_without_data_source_or_dashboard(standing, url):
