@@ -1,9 +1,9 @@
 """Batches over the wire: in which protocol, what was counted, and what came of each row.
 
 Remote write is spoken in version 2.0 only to a receiver that has confirmed, in the header that 2.0 prescribes, how many samples of
-a first row it has written: others answer 204 to a body that they do not understand. With a refusal the header confirms as well:
-what is replayed begins with rows that are there, and Prometheus refuses those. Law: `deliver` raises nothing for what a receiver
-does, and tells of each row whether it is done with.
+a first row it has written: others answer 204 to a body that they do not understand. With a refusal the header confirms as well.
+What may be there already goes in 1.0 until then: Prometheus refuses it, with a line in its log for each request of 1.0 and for each
+sample of 2.0. Law: `deliver` raises nothing for what a receiver does, and tells of each row whether it is done with.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -49,6 +49,7 @@ _HEADERS_2_0: Final[dict[str, str]] = {
 }
 
 _REFUSALS: Final = (REFUSED, TOO_OLD, OUT_OF_ORDER)  # of what a receiver does not understand, too
+_UNSUPPORTED: Final = 415  # the other version, perhaps
 InThread = Callable[..., Awaitable[Any]]
 
 
@@ -79,11 +80,16 @@ class Sender:
 
     async def deliver(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Delivered:
         """Send `rows`; `previous` is the row before them, as far as it is known."""
+        outcome: Outcome | None = None
         if self.protocol == REMOTE_WRITE and self.version is None:
-            confirmed = await self._ask_version(session, rows[0], previous)
-            if confirmed is not None:
-                return confirmed
-        outcome = await self._send(session, rows, previous)
+            if rows[0].end <= self.doubtful_end:
+                outcome = await self._send(session, rows, previous)
+            if outcome is None or outcome.status == _UNSUPPORTED:
+                outcome = None
+                confirmed = await self._ask_version(session, rows[0], previous)
+                if confirmed is not None:
+                    return confirmed
+        outcome = outcome or await self._send(session, rows, previous)
         if outcome.verdict == TAKEN:
             self._taken(rows)
             return Delivered([(row, ()) for row in rows], None)
@@ -116,7 +122,7 @@ class Sender:
             self._count(encoded)
             self._taken([row])
             return Delivered([(row, ())], None)
-        if outcome.verdict == TAKEN or outcome.verdict in _REFUSALS or outcome.status == 415:
+        if outcome.verdict == TAKEN or outcome.verdict in _REFUSALS or outcome.status == _UNSUPPORTED:
             self.version = VERSION_1_0 if outcome.verdict == TAKEN or written is None else VERSION_2_0
             return None
         self.counts[FAILURES] += 1

@@ -31,16 +31,17 @@ def understands_2_0(receiver: Receiver) -> Callable[[bytes], web.StreamResponse 
     return judge
 
 
-def asked(judge_of: Callable[[Receiver], Callable[[bytes], Any]], clock: Any, deliveries: int = 2) -> list[tuple[str, int]]:
-    """(version, samples) of each request that delivering rows twice makes."""
+def asked(judge_of: Callable[[Receiver], Callable[[bytes], Any]], clock: Any, doubtful_end: int = 0) -> list[tuple[str, int]]:
+    """(version, samples) of each request that delivering rows twice makes, of which those up to `doubtful_end` may be there."""
     requests: list[tuple[str, int]] = []
 
     async def main() -> None:
         async with Receiver("/api/v1/write") as receiver:
             receiver.judge = judge_of(receiver)
             sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            sender.doubtful_end = doubtful_end
             async with sender.delivery.session() as session:
-                for number in range(deliveries):
+                for number in range(2):
                     await deliver_all(sender, session, number)
             for headers, body in receiver.requests:
                 version = headers["X-Prometheus-Remote-Write-Version"]
@@ -89,6 +90,19 @@ def test_a_receiver_that_refuses_the_first_row_and_counts_is_spoken_to_in_2_0(cl
         return lambda body: refusal if len(receiver.requests) == 1 else confirm(body)
 
     assert asked(judge_of, clock) == [("2.0.0", 3), ("2.0.0", 12), ("2.0.0", 12)]
+
+
+def test_what_may_be_there_already_goes_in_1_0_and_the_question_is_put_with_what_is_new(clock: Any) -> None:
+    """Prometheus 3 writes a line into its log for each sample of 2.0 that it has already."""
+    assert asked(understands_2_0, clock, doubtful_end=12) == [("0.1.0", 12), ("2.0.0", 3), ("2.0.0", 9)]
+
+
+def test_a_receiver_of_2_0_alone_gets_what_may_be_there_already_in_2_0(clock: Any) -> None:
+    def judge_of(receiver: Receiver) -> Callable[[bytes], web.StreamResponse | None]:
+        confirm = understands_2_0(receiver)
+        return lambda body: web.Response(status=415) if len(receiver.requests) == 1 else confirm(body)
+
+    assert asked(judge_of, clock, doubtful_end=12) == [("0.1.0", 12), ("2.0.0", 3), ("2.0.0", 9), ("2.0.0", 12)]
 
 
 def test_what_a_receiver_has_not_written_of_a_batch_is_counted_and_not_sent_again(clock: Any) -> None:
