@@ -15,12 +15,13 @@ from typing import Any, Final
 from energyd.errors import EnvironmentFault
 
 TIMEOUT_S: Final = 10.0
+TOO_LATE: Final = 408
 _LONGEST_WORDS: Final = 400
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class NoAnswer(EnvironmentFault):
-    """`status` is that of HTTP, 0 where nothing answered; `words` are the server's own, '' where it had none."""
+    """`status` is that of HTTP, TOO_LATE where it took too long, 0 where nothing answered; `words` are the server's own, or ''."""
 
     def __init__(self, sentence: str, status: int = 0, words: str = "") -> None:
         super().__init__(sentence)
@@ -43,7 +44,10 @@ def ask(url: str, timeout_s: float = TIMEOUT_S) -> Any:
         sentence = f"answers {error.code} {error.reason}" + (f": {words}" if words else "")
         raise NoAnswer(sentence, error.code, words) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NoAnswer(f"does not answer: {getattr(error, 'reason', error) or type(error).__name__}") from None
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            raise NoAnswer(f"does not answer in {timeout_s:g} s", TOO_LATE) from None
+        raise NoAnswer(f"does not answer: {reason or type(error).__name__}") from None
     try:
         return json.loads(body)
     except ValueError:

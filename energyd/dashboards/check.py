@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from energyd.asking import NoAnswer
+from energyd.asking import TOO_LATE, NoAnswer
 from energyd.dashboards.questions import Question, questions, title, variables
 from energyd.dashboards.server import Answer, Server
 from energyd.dashboards.variables import built_in, chosen, filtered, replaced, saved, used, wanted
@@ -15,7 +15,8 @@ OK: Final = "ok"
 EMPTY: Final = "empty"
 ERROR: Final = "error"
 MOST_POINTS: Final = 500  # of a panel, about as many as it is wide
-HTTP_SERVER_ERRORS: Final = 500
+SLOW: Final = "slow"
+TIMEOUTS: Final = (TOO_LATE, 502, 504)  # of the server, and of a proxy before it
 
 
 class Finding(NamedTuple):
@@ -114,8 +115,9 @@ def _no_value(server: Server, selector: str, label: str, at_s: float) -> Why:
 
 
 def _failed(dashboard: str, panel: str, ref: str, expression: str, error: Exception) -> Finding:
-    """An answer that is an error, in the words of who gave it; NoAnswer if there was no server to give one."""
-    if isinstance(error, NoAnswer) and (error.status == 0 or (error.status >= HTTP_SERVER_ERRORS and not error.words)):
+    """An answer that is an error, in the words of who gave it; NoAnswer if nobody is there to give one."""
+    if not isinstance(error, NoAnswer):
+        return Finding(dashboard, panel, ref, ERROR, 0, str(error), "", expression)
+    if error.status == 0:
         raise error
-    words = error.words if isinstance(error, NoAnswer) else ""
-    return Finding(dashboard, panel, ref, ERROR, 0, words or str(error), "", expression)
+    return Finding(dashboard, panel, ref, ERROR, 0, error.words or f"it {error}", SLOW * (error.status in TIMEOUTS), expression)

@@ -51,7 +51,7 @@ def _of_selector(server: Server, selector: Selector, at_s: float) -> Why | None:
     if not _there(server, selector, (), at_s):
         if " offset -" in selector.when:
             return Why(LATER, f"{name} is there, and{selector.when} asks for what comes later")
-        return Why(ENDED, f"{name or selector} has no sample{_when(selector)}{_newest(server, name, at_s)}")
+        return Why(ENDED, f"{name or selector} has no sample{_when(selector)}, and had some before")
     for matcher in selector.matchers:
         if not _there(server, selector, (matcher,), at_s):
             return Why(LABEL, _of_matcher(server, name, matcher))
@@ -78,12 +78,6 @@ def _ranged(selector: Selector, matchers: Sequence[Matcher]) -> str:
 
 def _when(selector: Selector) -> str:
     return (f" in {selector.window}" if selector.window else " now") + selector.when
-
-
-def _newest(server: Server, name: str, at_s: float) -> str:
-    """How old the newest sample of a metric is."""
-    newest_s = server.newest_s(name, at_s) if name else None
-    return "; its newest is older than a day" if newest_s is None else f"; its newest is {at_s - newest_s:.0f} s old"
 
 
 def _of_matcher(server: Server, name: str, matcher: Matcher) -> str:

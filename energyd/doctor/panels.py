@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from energyd.asking import NoAnswer
-from energyd.dashboards.check import EMPTY, ERROR, OK, Finding, examined, values
+from energyd.dashboards.check import EMPTY, ERROR, OK, SLOW, Finding, examined, values
 from energyd.dashboards.promql import Unreadable, selectors, tokens
 from energyd.dashboards.questions import Question, questions, title, variables
 from energyd.dashboards.server import Server
@@ -20,6 +20,7 @@ MENDS: Final = {
     ENDED: "`energyd doctor --prometheus URL` says whether we are scraped, `energyd status` whether its reader runs",
     LABEL: "correct the label in the query of the panel",
     RARE: "set the data source's Scrape interval (jsonData.timeInterval) to that of the scrape job",
+    SLOW: "show less time, or record what it asks for by a rule, as conf/prometheus/rules does",
     UNMATCHED: "open the panel in Explore and ask for the parts of its query, `on (...)` names the labels that must match",
 }
 
@@ -104,7 +105,7 @@ def _judged(subject: str, found: Sequence[Finding]) -> Iterator[Check]:
             silent.setdefault((finding.verdict, finding.kind, finding.reason), []).append(finding)
     for (verdict, kind, reason), among in silent.items():
         if verdict == ERROR:
-            yield failure(subject, f"{_titles(among)}: {reason}", "correct the query of the panel")
+            yield failure(subject, f"{_titles(among)}: {reason}", MENDS.get(kind, "correct the query of the panel"))
         else:
             yield warning(subject, f"{_titles(among)}: {reason}", MENDS[kind])
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from energyd.asking import NoAnswer, ask
+from energyd.asking import TOO_LATE, NoAnswer, ask
 
 
 @pytest.fixture
@@ -78,6 +78,12 @@ def test_what_is_not_json_is_shown(server):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "127.0.0.1:9090/api", "http://", "ftp:///x", "http://[::1"])
 def test_nobody_there_or_no_url_is_no_answer(url):
     assert refused(url).status == 0
+
+
+def test_who_takes_too_long_is_not_nobody():
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(NoAnswer) as fault:
+        ask(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout_s=0.05)
+    assert (fault.value.status, str(fault.value)) == (TOO_LATE, "does not answer in 0.05 s")
 
 
 def test_what_does_not_speak_http_is_no_answer():

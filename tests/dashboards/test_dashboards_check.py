@@ -59,9 +59,14 @@ def test_a_query_that_is_refused_is_an_error_in_the_words_of_the_server_and_a_se
     refused = NoAnswer("answers 400 Bad Request: parse error", 400, "parse error")
     found = examined("d", Question("p", "A", "x("), NOTHING, Asked(refused), 15.0, AT_S)
     assert (found.verdict, found.reason) == ("error", "parse error")
-    for gone in (NoAnswer("does not answer: refused"), NoAnswer("answers 502 Bad Gateway", 502)):
-        with pytest.raises(NoAnswer):
-            examined("d", Question("p", "A", "x"), NOTHING, Asked(gone), 15.0, AT_S)
+    with pytest.raises(NoAnswer):
+        examined("d", Question("p", "A", "x"), NOTHING, Asked(NoAnswer("does not answer: refused")), 15.0, AT_S)
+
+
+@pytest.mark.parametrize("late", [NoAnswer("does not answer in 10 s", 408), NoAnswer("answers 504 Gateway Timeout", 504)])
+def test_a_query_that_takes_too_long_does_not_keep_the_others_from_being_asked(late):
+    found = examined("d", Question("p", "A", "x"), NOTHING, Asked(late), 15.0, AT_S)
+    assert (found.verdict, found.reason, found.kind) == ("error", f"it {late}", "slow")
 
 
 def test_a_variable_that_is_refused_or_has_no_pattern_is_an_error_of_its_own():

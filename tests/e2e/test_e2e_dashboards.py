@@ -124,7 +124,7 @@ QUESTIONS = {
     f'{MANY}{{zone="package-0",domain="dram"}}': ("empty", "has all of them at once"),
     f"{ONE} / energyd_build_info": ("empty", f"an operator leaves nothing of {ONE}, energyd_build_info"),
     f"{ONE} > 1e6": ("empty", f"a comparison lets nothing of {ONE} through now"),
-    f"{ONE} offset 1d": ("empty", f"{ONE} has no sample now offset 1d; its newest is "),
+    f"{ONE} offset 1d": ("empty", f"{ONE} has no sample now offset 1d, and had some before"),
     f"topk(0, {ONE})": ("empty", f"nothing is left of {ONE} in the end"),
     f'{ONE}{{source="$nothing"}}': ("empty", "$nothing has no value: no metric no_such_metric there"),
     f'{ONE}{{source="$colour"}}': ("empty", f"$colour has no value: no series of {ONE} has the label colour"),

@@ -244,6 +244,14 @@ def test_a_prometheus_that_asks_grafana_for_a_password(standing, scraped, tmp_pa
         assert Server(f"http://reader:secret@127.0.0.1:{closed.port}").now_s() > 0
 
 
+def test_a_query_that_takes_too_long_is_a_failure_of_its_panel_alone(standing, url):
+    standing.has(url, board("energyd_build_info", "energyd_host_power_watts"))
+    standing.slow = "energyd_host_power_watts"
+    slow = only(standing)
+    assert (slow.verdict, slow.reason) == ("failure", "p: it answers 504 Gateway Timeout")
+    assert "show less time" in slow.mend
+
+
 def test_a_data_source_that_holds_nothing_of_us_is_no_use(standing, url):
     standing.has(url, board("energyd_build_info"))
     renamed = Config(metrics=Metrics(rename=((receivers.PROBE, "of_another_name"),)))
