@@ -25,8 +25,8 @@ _DESCRIPTION: Final = (
 )
 _EXITS: Final = {
     "0": "All is well, or it was stopped as asked.",
-    "1": "Something is not well (status).",
-    "2": "The command line is wrong.",
+    "1": "Something is not well (status), a warning (doctor), a panel is empty (dashboards check).",
+    "2": "The command line is wrong, something is broken (doctor), a query is refused (dashboards check).",
     str(EXIT_CONFIGURATION): "The configuration is wrong; trying again does not help.",
     str(EXIT_ENVIRONMENT): "The machine cannot do it now: a port in use, a full disk, no counter that may be read.",
 }
