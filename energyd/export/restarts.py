@@ -9,7 +9,7 @@ receiver has been seen alive `keep` after the acknowledgement.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 
@@ -21,10 +21,18 @@ from energyd.spool.spool import Spool
 from energyd.units import NS_PER_MS, NS_PER_S
 
 WATCH_S: Final = 60.0
-UNKNOWN_MAX: Final = 5  # looks without an answer while samples are taken: such a receiver shows nothing
+IDLE_MS: Final = 30_000  # after which a connection may have been closed, and all behind it have been restarted, unseen
+UNKNOWN_MAX: Final = 5  # looks without an answer: if samples are taken meanwhile, such a receiver shows nothing
 SLACK_MS: Final = 1000  # between its clock and ours, and in the age that it tells
 RESTARTS: Final = "restarts"
 _STARTED: Final = "receiver_started"
+
+
+class Look(NamedTuple):
+    """Whether it is another process than before, and what came instead of an answer that tells."""
+
+    other: bool
+    unanswered: Outcome | None
 
 
 class Restarts:
@@ -71,7 +79,7 @@ class Restarts:
         self._acknowledged_ms = self._now_ms()
         if self._failed or self._connections != self._delivery.connections:
             self._reason.set()
-        elif self._blind:
+        if self._unknown >= UNKNOWN_MAX or (self._blind and not self._reason.is_set()):
             await self._in_thread(self._spool.safe, self._acknowledged_ms - self._keep_ms)
 
     async def reason(self) -> None:
@@ -81,22 +89,37 @@ class Restarts:
                 await self._reason.wait()
         self._reason.clear()
 
-    async def look(self, session: aiohttp.ClientSession) -> bool:
-        """Look at the receiver's metrics; true when it is another process than before; what that may have lost waits again."""
+    @property
+    def doubtful(self) -> bool:
+        """Whether it may have been restarted since it was looked at. Who wants samples in their order is looked at first then:
+        what it has lost cannot be sent after what came later."""
+        return self._failed or self._now_ms() - self._acknowledged_ms > IDLE_MS
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has not answered looks for so long that it is not worth waiting for."""
+        return self._unknown >= UNKNOWN_MAX
+
+    async def look(self, session: aiohttp.ClientSession) -> Look:
+        """Look at the receiver's metrics; what it may have lost by a restart waits again then."""
         outcome, page = await self._delivery.get(session, receiver.metrics_url(self._delivery.url), receiver.PAGE_BYTES_MAX)
         self._connections = self._delivery.connections
-        self._unknown = self._unknown + 1 if outcome.verdict != TAKEN and (outcome.cut or outcome.status >= 500) else 0
-        if 0 < self._unknown < UNKNOWN_MAX:
-            return False  # the next success is a reason again
+        if outcome.verdict != TAKEN and (outcome.cut or outcome.status >= 500):
+            self._unknown += 1
+            return Look(False, outcome)  # the next success is a reason again
+        self._unknown = 0
         seen = receiver.read(page, outcome.headers, self._clock.real_ns() / NS_PER_S) if outcome.verdict == TAKEN else None
         self._failed = False
         self._blind = seen is None
         before_ms, self._before_ms, cut, self._cut = self._before_ms, None, self._cut, False
-        if seen is None:
-            if not cut or before_ms is None:
-                return False
+        if seen is not None:
+            return Look(await self._compared(seen, before_ms), None)
+        if cut and before_ms is not None:
             await self._restarted(before_ms, before_ms, "was away and shows no start of its process")
-            return True
+        return Look(cut and before_ms is not None, None)
+
+    async def _compared(self, seen: receiver.Receiver, before_ms: int | None) -> bool:
+        """Whether it is another process than before, which may have lost something."""
         known = await self._in_thread(self._spool.note, _STARTED, seen.started)
         self._count_thrown_away(seen.thrown_away, known in (None, seen.started))
         begun_ms = self._now_ms() - round(seen.age_s * 1000)

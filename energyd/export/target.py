@@ -23,6 +23,7 @@ import aiohttp
 from energyd.config import Push
 from energyd.config import Spool as SpoolSettings
 from energyd.export import pushmetrics as metrics
+from energyd.export.answers import Outcome
 from energyd.export.gate import Gate
 from energyd.export.metric import Metric
 from energyd.export.outage import Outage
@@ -189,6 +190,10 @@ class Target:
         while True:
             await self._gate.opened()
             self._wake.clear()
+            if self.sender.protocol != TEXT and self.restarts.doubtful and (away := await self._looked(session)) is not None:
+                self.counts[FAILURES] += 1
+                self._failed(away)
+                continue
             rows = await self._next(0, self._released)
             if rows:
                 await self._send(session, rows)
@@ -199,10 +204,16 @@ class Target:
         """Look at the receiver's own metrics when there is a reason; replay what a restart has cost."""
         while True:
             await self.restarts.reason()
-            if await self.restarts.look(session):
-                self.sender.ask_again()
-                self.sender.doubtful_end = self.spool.cursor.end
-                self._wake.set()
+            await self._looked(session)
+
+    async def _looked(self, session: aiohttp.ClientSession) -> Outcome | None:
+        """Look at the receiver; why it is no use to send anything before it answers, None when it is."""
+        other, unanswered = await self.restarts.look(session)
+        if other:
+            self.sender.ask_again()
+            self.sender.doubtful_end = self.spool.cursor.end
+            self._wake.set()
+        return None if self.restarts.silent else unanswered
 
     async def _next(self, lo: int, below: int) -> list[Row]:
         """The next rows that wait in [lo, below); [] when there are none, or none that can be read now."""
@@ -236,9 +247,7 @@ class Target:
         if delivered.done:
             await self._in_thread(self._spooling.settle, delivered)
         if delivered.stop is not None:
-            self._outage.failed(delivered.stop, self.spool.backlog)
-            self._gate.failed(delivered.stop.retry_after_s)
-            self.restarts.failed(delivered.stop)
+            self._failed(delivered.stop)
             return False
         if delivered.done:
             self._gate.succeeded()
@@ -246,6 +255,11 @@ class Target:
             await self.restarts.succeeded()
             self.last_success_ns = self._clock.real_ns()
         return True
+
+    def _failed(self, outcome: Outcome) -> None:
+        self._outage.failed(outcome, self.spool.backlog)
+        self._gate.failed(outcome.retry_after_s)
+        self.restarts.failed(outcome)
 
     def _complain(self, kind: str, message: str) -> None:
         self._faults.report(kind, f"push {self.name}: {message}")
