@@ -83,7 +83,7 @@ class Source:
         self.begin_s = begin_s
         self.mono_ns_now = 0
         self.ring = RingWriter.open(run_dir, "tic-linky", samples.TIC, capacity, self)
-        self.recorder = Recorder(self.ring, self, "linky")
+        self.recorder = Recorder(self.ring, self, "linky", pytest.fail)
         self.decoder = Decoder()
         self.registers, self.display = None, Display()
         self.energies = defaultdict(lambda: defaultdict(int))  # day -> register -> Wh
