@@ -21,6 +21,7 @@ from energyd.units import NS_PER_S
 SUFFIX: Final = ".spool"
 LOCK: Final = "lock"
 _NAME_DIGITS: Final = 20
+_ORDINALS: Final = 1 << 63
 _BLOCK: Final = 4096
 _MADE: Final = 2  # directories above that of the files whose entries may be new: the spools' own, and the state directory
 _MODE: Final = 0o640  # like the state file: what a house uses tells when nobody is at home
@@ -37,10 +38,10 @@ class Segment(NamedTuple):
 
 
 def segments_in(directory: Path) -> list[Segment]:
-    """The files of a spool, oldest first; empty when the directory does not exist."""
+    """The files of a spool, oldest first; empty when the directory does not exist. What else has such a name is not ours."""
     found = []
     for path in directory.glob("*" + SUFFIX):
-        if path.stem.isdecimal():
+        if path.stem.isdecimal() and int(path.stem) < _ORDINALS and path.is_file():
             status = path.stat()
             found.append(Segment(int(path.stem), path, status.st_size, status.st_mtime_ns / NS_PER_S))
     return sorted(found)

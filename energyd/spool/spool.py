@@ -208,11 +208,11 @@ class Spool:
         mark = self._load_mark()
         newest = max(saved, mark, key=lambda state: state.get("serial", 0))
         if newest:
-            self._serial = newest["serial"]
-            self.cursor = Cursor(newest["cursor"])
-            self.notes = newest["notes"]
-            self.dropped |= newest["dropped"]
-            self.delivered, self.replayed = newest["delivered"], newest["replayed"]
+            self._serial = newest.get("serial", 0)
+            self.cursor = Cursor(newest.get("cursor"))
+            self.notes = newest.get("notes", {})
+            self.dropped |= newest.get("dropped", {})
+            self.delivered, self.replayed = newest.get("delivered", 0), newest.get("replayed", 0)
         elif segments:
             self.cursor.end = segments[0].first
         if disk_end > self.cursor.end:
@@ -360,7 +360,6 @@ class Spool:
 
 
 def unpacked(payload: bytes) -> dict[str, Any]:
-    """What a record of PROGRESS holds."""
+    """What a record of PROGRESS holds; {} when it is not what this version writes."""
     state = msgpack.unpackb(payload, strict_map_key=False)
-    assert isinstance(state, dict), "BUG: a progress that is no map was saved"
-    return state
+    return state if isinstance(state, dict) else {}

@@ -3,6 +3,7 @@
 import errno
 import os
 
+import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from spoolworld import START_MS, World, good, read_all
 from energyd.errors import EnvironmentFault
 from energyd.service import statefile
 from energyd.spool import segments, spool
+from energyd.spool.format import PROGRESS, pack
 
 
 @pytest.fixture
@@ -404,6 +406,43 @@ def test_a_damaged_mark_is_said_and_the_files_count(world):
     again = world.open()
     assert [row.first for row in read_all(again)] == [20, 30, 40]
     assert any("mark" in text for text in world.said)
+
+
+def test_what_is_no_file_of_ours_is_left_alone(world):
+    one = world.open()
+    world.fill(one, 5)
+    one.close()
+    (world.directory / f"{7:020d}.spool").mkdir()
+    (world.directory / f"{8:020d}.spool").symlink_to("/nowhere")
+    os.mkfifo(world.directory / f"{9:020d}.spool")
+    (world.directory / f"{'9' * 25}.spool").write_bytes(b"")
+    again = world.open()
+    assert [row.first for row in read_all(again)] == [0, 10, 20, 30, 40]
+    assert len(segments.segments_in(world.directory)) == 1
+    world.fill(again, 1)
+    assert not again.fault
+    assert again.cursor.end == 60
+
+
+@pytest.mark.parametrize("state", [{"serial": 1 << 40}, {"serial": 1 << 40, "cursor": {}}, {}])
+def test_a_mark_of_another_version_that_lacks_something_ends_nothing(world, state):
+    one = world.open()
+    world.fill(one, 5)
+    one.close()
+    statefile.save(world.place / "run" / "mark", state)
+    again = world.open()
+    assert [row.first for row in read_all(again)] == [0, 10, 20, 30, 40]
+
+
+def test_a_progress_that_is_no_map_tells_nothing(world):
+    one = world.open()
+    world.fill(one, 5)
+    world.kill(one)
+    (world.place / "run" / "mark").unlink()
+    with world.files()[0].open("ab") as file:
+        file.write(pack(PROGRESS, 50, 0, 0, 0, msgpack.packb([1, 2])))
+    again = world.open()
+    assert [row.first for row in read_all(again)] == [0, 10, 20, 30, 40]
 
 
 def test_of_the_mark_and_the_files_the_younger_counts(world):
