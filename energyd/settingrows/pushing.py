@@ -126,7 +126,8 @@ ROWS: Final = (
         "metrics.spool.keep",
         Duration(0, 3600),
         "How long samples are kept after a receiver has acknowledged them: when it turns out to have been restarted, it gets them "
-        "again, because what it had not put on its own disk is lost.",
+        "again, because what it had not put on its own disk is lost. 40s outlives a power cut of a receiver that, like Prometheus, "
+        "leaves it to Linux to write its files within 35 s.",
         field="keep_s",
     ),
     Setting(
