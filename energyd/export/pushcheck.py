@@ -115,21 +115,22 @@ def _beside(base: URL, path: str) -> URL:
 
 def _exported(page: bytes) -> list[int]:
     """The times in an answer of VictoriaMetrics' export: a JSON object a line."""
-    return [at_ms for line in page.splitlines() for at_ms in _object(line).get("timestamps", [])]
+    return [at_ms for line in page.splitlines() for at_ms in _found(line, lambda entry: list(entry["timestamps"]))]
 
 
 def _queried(page: bytes) -> list[int]:
     """The times in an answer to a query of a range vector."""
-    series = _object(page).get("data", {}).get("result", [])
-    return [round(float(at_s) * 1000) for one in series for at_s, _ in one.get("values", [])]
+    return _found(
+        page, lambda answer: [round(float(at_s) * 1000) for one in answer["data"]["result"] for at_s, _ in one.get("values", [])]
+    )
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _found(text: bytes, times: Callable[[Any], list[int]]) -> list[int]:
+    """What `times` finds in a JSON text of somebody else's; nothing when it is something else."""
     try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return times(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return []
 
 
 async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:

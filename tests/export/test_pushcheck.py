@@ -17,7 +17,7 @@ from energyd.service.clock import SYSTEM_CLOCK
 
 
 def checked(
-    clock: Any, *, takes: int = 204, export: Any = None, query: Any = None, deletes: int = 204
+    clock: Any, *, takes: int = 204, export: Any = None, query: Any = None, deletes: int = 204, visible_s: float = 0.1
 ) -> tuple[Checked, list[str]]:
     """What is said of a receiver that answers so, and the paths that were asked. `export`, `query`: its answers, None = 404."""
     asked: list[str] = []
@@ -41,7 +41,7 @@ def checked(
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/v1/import/prometheus"
-        found = await check(Push("vm", url), "1", clock, visible_s=0.1)
+        found = await check(Push("vm", url), "1", clock, visible_s)
         await runner.cleanup()
         return found
 
@@ -129,3 +129,26 @@ def test_debians_servers_take_show_and_delete_the_probe_and_the_wrong_path_is_fo
         assert [one.sentences[-1] for one in (text, written, prometheus)] == ["deleted it"] * 3
         assert not wrong.good
         assert get(f"http://127.0.0.1:{vm}/api/v1/export?match[]={PROBE}") == ""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "null",
+        "[]",
+        "7",
+        '"text"',
+        "[" * 100_000,
+        '{"timestamps": null}',
+        '{"timestamps": 5}',
+        '{"data": []}',
+        '{"data": {"result": [5]}}',
+        '{"data": {"result": [{"values": [["Infinity", "1"]]}]}}',
+        '{"data": {"result": [{"values": [[1, 2, 3]]}]}}',
+    ],
+)
+def test_an_answer_that_makes_no_sense_holds_no_probe(clock: Any, page: str) -> None:
+    for where in ("export", "query"):
+        found, _ = checked(clock, visible_s=0, **{where: page})  # type: ignore[arg-type]
+        assert not found.good
+        assert "it is not there after" in found.sentences[-1]
