@@ -1,7 +1,8 @@
 """Rendering of N series beside prometheus_client.generate_latest: `python bench/bench_render.py [N ...]`.
 
 CPU time (process_time), best of the rounds. `cold`: first rendering. `all`: every value has changed. `tenth`: one value in ten
-has, scattered. `none`: nothing has. `collect`: Snapshot into columns. `gzip`: compression at level 1.
+has, scattered. `one replaced`: besides, a process has ended and another one begun. `none`: nothing has. `collect`: Snapshot into
+columns. `gzip`: compression at level 1.
 """
 
 import random
@@ -53,6 +54,14 @@ def changed(families: list[Family], share: float) -> list[Family]:
     return result
 
 
+def with_one_replaced(snapshot: Snapshot) -> Snapshot:
+    """The process in the middle has ended, and another one has begun."""
+    visible = snapshot.processes.visible
+    middle = len(visible) // 2
+    moved = (*visible[:middle], *visible[middle + 1 :], visible[middle]._replace(pid=1_000_000))
+    return snapshot._replace(processes=snapshot.processes._replace(visible=moved))
+
+
 def best_ms(action: Callable[[], object], prepare: Callable[[], object] = lambda: None) -> float:
     best = float("inf")
     for _ in range(ROUNDS):
@@ -85,6 +94,7 @@ def main(sizes: list[int]) -> None:
         snapshot = snapshot_of(size)
         families = collect(snapshot, "bench")
         tenth, everything = changed(families, 0.1), changed(families, 1.0)
+        replaced = changed(collect(with_one_replaced(snapshot), "bench"), 0.1)
         renderer = Renderer()
         registry = CollectorRegistry()
         registry.register(_Peer(families))  # type: ignore[arg-type]
@@ -95,6 +105,7 @@ def main(sizes: list[int]) -> None:
             "cold": best_ms(lambda f=families: Renderer().render(f).text()),
             "all changed": best_ms(lambda r=renderer, e=everything: r.render(e).text(), lambda r=renderer, f=families: r.render(f)),
             "tenth changed": best_ms(lambda r=renderer, t=tenth: r.render(t).text(), lambda r=renderer, f=families: r.render(f)),
+            "one replaced": best_ms(lambda r=renderer, n=replaced: r.render(n).text(), lambda r=renderer, f=families: r.render(f)),
             "none changed": best_ms(lambda r=renderer, f=families: r.render(f).text(), lambda r=renderer, f=families: r.render(f)),
             "collect": best_ms(lambda s=snapshot: collect(s, "bench")),
             "gzip": best_ms(lambda b=body: zlib.compress(b, 1, 31)),
