@@ -62,6 +62,7 @@ def test_the_request_carries_the_body_and_the_headers_of_the_target(clock: Any) 
         headers, body = receiver.requests[0]
         assert body == b"x 1\n"
         assert headers["User-Agent"] == "energyd/1.2.3"
+        assert headers["Accept-Encoding"] == "identity"
         assert headers["X-Scope-OrgID"] == "home"
         assert "Authorization" not in headers
 
@@ -346,6 +347,12 @@ def test_an_answer_without_end_holds_up_nothing_and_takes_no_memory(
     assert outcome.verdict == verdict
     assert len(outcome.fault) <= 500
     assert most_bytes < 8 << 20
+
+
+def test_an_answer_is_judged_without_being_unpacked(clock: Any) -> None:
+    for body in (b"no gzip", gzip.compress(b"cannot parse line 7")):
+        [outcome] = sent(clock, web.Response(status=400, body=body, headers={"Content-Encoding": "gzip"}))
+        assert (outcome.verdict, outcome.fault) == ("refused", "answered 400")
 
 
 def test_what_a_page_of_metrics_lacks_is_no_page(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
