@@ -4,7 +4,6 @@ import ssl
 import subprocess
 from pathlib import Path
 
-NAME = "receiver.test"
 GOOD = "good"
 EXPIRED = "expired"
 OTHER_NAME = "other name"
@@ -29,9 +28,9 @@ commonName = supplied
 
 
 class Certificates:
-    """Made in `home` by openssl(1); `authority` is the file that a client trusts."""
+    """Made in `home` by openssl(1) for the server `name`; `authority` is the file that a client trusts."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, name: str) -> None:
         self._home = home
         self.authority = home / "authority.pem"
         (home / "ca.cnf").write_text(_CONFIGURATION)
@@ -39,10 +38,10 @@ class Certificates:
         (home / "serial").write_text("1000\n")
         for authority in ("authority", "stranger"):
             self._openssl("req", "-x509", *self._new(authority), "-days", "30", "-out", f"{authority}.pem")
-        self._sign(GOOD, NAME)
-        self._sign(EXPIRED, NAME, "20200201000000Z")
+        self._sign(GOOD, name)
+        self._sign(EXPIRED, name, "20200201000000Z")
         self._sign(OTHER_NAME, "other.test")
-        self._sign(UNKNOWN, NAME, authority="stranger")
+        self._sign(UNKNOWN, name, authority="stranger")
 
     def context(self, kind: str) -> ssl.SSLContext:
         """For a server that shows this certificate."""
