@@ -2,7 +2,7 @@
 
 Outside truth: Grafana's documentation, "Dashboard JSON model", and its export of dashboards since version 4: panels in rows of
 their own (until 5) or in a list (since), those of a closed row within it, the data source by its name (until 8.2) or its uid.
-Law: nothing is asked here, and no dashboard is changed.
+Law: nothing is asked here, no dashboard is changed, and what is of another kind than Grafana writes is not there.
 """
 
 import re
@@ -41,16 +41,28 @@ def is_dashboard(model: object) -> bool:
     return isinstance(model, Mapping) and (isinstance(model.get("panels"), list) or isinstance(model.get("rows"), list))
 
 
+def part(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The object of that name, an empty one if there is none."""
+    value = holder.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(holder: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The objects in the list of that name."""
+    value = holder.get(key)
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
 def variables(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list((model.get("templating") or {}).get("list") or ())
+    return listed(part(model, "templating"), "list")
 
 
 def questions(model: Mapping[str, Any]) -> Iterator[Question]:
     """Every query that is shown and asked in PromQL."""
-    begin = re.fullmatch(r"now-(\w+)(?:/\w)?", str((model.get("time") or {}).get("from")))
+    begin = re.fullmatch(r"now-(\w+)(?:/\w)?", str(part(model, "time").get("from")))
     shown_s = (seconds(begin[1]) if begin else 0.0) or DEFAULT_SHOWN_S
     for name, panel in _panels(model):
-        for target in panel.get("targets") or ():
+        for target in listed(panel, "targets"):
             kind, source = source_of(target.get("datasource") or panel.get("datasource"))
             if not target.get("expr") or target.get("hide") or not speaks_promql(kind):
                 continue
@@ -78,9 +90,9 @@ def speaks_promql(kind: str) -> bool:
 
 def _panels(holder: Mapping[str, Any], row: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(its title behind that of its row, panel)"""
-    for old in holder.get("rows") or ():
+    for old in listed(holder, "rows"):
         yield from _panels(old, str(old.get("title") or ""))
-    for panel in holder.get("panels") or ():
+    for panel in listed(holder, "panels"):
         if panel.get("type") == "row":
             row = str(panel.get("title") or "")
             yield from _panels(panel, row)

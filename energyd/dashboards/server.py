@@ -5,9 +5,9 @@ Outside truth: prometheus.io/docs/prometheus/latest/querying/api. Law: only ques
 
 import math
 import urllib.parse
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from energyd.asking import NoAnswer, ask
+from energyd.asking import NoAnswer, ask, understood
 
 
 class Answer(NamedTuple):
@@ -17,6 +17,20 @@ class Answer(NamedTuple):
     drawn: int
 
 
+AS_PROMETHEUS: Final = "Prometheus"
+DROPPED: Final = "dropped"
+
+
+class Target(NamedTuple):
+    """What is scraped, or what a rule has left out: then `health` is DROPPED, and `url` no more than host and port."""
+
+    url: str
+    health: str
+    error: str = ""
+    scrape_s: float = 0.0
+    job: str = ""
+
+
 class Server:
     """One of them, by the URL before `/api/v1`. Every method raises NoAnswer."""
 
@@ -24,19 +38,23 @@ class Server:
         self._url = url.rstrip("/")
         self._names: frozenset[str] | None = None
 
+    @understood(AS_PROMETHEUS)
     def now_s(self) -> float:
         """The time there; also whether it answers at all."""
         [row] = self._result("query", query="vector(time())")
         return float(row["value"][1])
 
+    @understood(AS_PROMETHEUS)
     def now(self, expression: str, at_s: float) -> Answer:
         """An instant query."""
         return _counted(self._result("query", query=expression, time=at_s))
 
+    @understood(AS_PROMETHEUS)
     def over(self, expression: str, from_s: float, to_s: float, step_s: float) -> Answer:
         """A range query."""
         return _counted(self._result("query_range", query=expression, start=from_s, end=to_s, step=step_s))
 
+    @understood(AS_PROMETHEUS)
     def newest_s(self, selector: str, at_s: float) -> float | None:
         """When its newest sample was, None if it had none for a day before."""
         windows = ("[10m:1s]", "[1d:1m]")  # the second is coarse, and a day of seconds is much to ask for
@@ -51,17 +69,29 @@ class Server:
         return self._names
 
     def labels(self, selector: str) -> list[str]:
-        return sorted(set(self._get("labels", **{"match[]": selector, "start": 0})) - {"__name__"})
+        return [name for name in self._texts("labels", **{"match[]": selector}) if name != "__name__"]
 
     def values(self, label: str, selector: str = "") -> list[str]:
         """The values of a label, among the series of a selector or among all, whenever they were."""
         match = {"match[]": selector} if selector else {}
-        return sorted(self._get(f"label/{urllib.parse.quote(label)}/values", start=0, **match))
+        return self._texts(f"label/{urllib.parse.quote(label)}/values", **match)
 
-    def targets(self) -> dict[str, list[dict[str, Any]]]:
-        """What it scrapes, under `activeTargets`, and what it was told not to, under `droppedTargets`."""
+    @understood(AS_PROMETHEUS)
+    def targets(self) -> list[Target]:
+        """What it scrapes, and what it was told not to."""
         told = self._get("targets")
-        return {key: told.get(key) or [] for key in ("activeTargets", "droppedTargets")}
+        scraped = [
+            Target(row["scrapeUrl"], row["health"], str(row["lastError"]), float(row["lastScrapeDuration"]))
+            for row in told.get("activeTargets") or ()
+        ]
+        left_out = [row["discoveredLabels"] for row in told.get("droppedTargets") or () if row.get("discoveredLabels")]
+        dropped = [Target(found.get("__address__", ""), DROPPED, job=found.get("job", "")) for found in left_out]
+        return scraped + dropped
+
+    @understood(AS_PROMETHEUS)
+    def _texts(self, path: str, **match: str) -> list[str]:
+        """In order, whenever they were."""
+        return sorted(map(str, self._get(path, start=0, **match)))
 
     def _result(self, path: str, **parameters: object) -> Any:
         return self._get(path, nocache=1, **parameters)["result"]  # VictoriaMetrics else answers what it remembers

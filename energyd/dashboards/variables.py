@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from energyd.dashboards.questions import part
+
 _REFERENCE: Final = re.compile(r"\$(\w+)|\$\{(\w+)(?:\.\w+)?(?::[\w-]+)?\}|\[\[(\w+)(?::[\w-]+)?\]\]")
 _LABEL_VALUES: Final = re.compile(r"\s*label_values\(\s*(?:(?P<metric>.+),)?\s*(?P<label>\w+)\s*\)\s*", re.DOTALL)
 ALL: Final = "$__all"
@@ -59,7 +61,7 @@ def saved(variable: Mapping[str, Any]) -> str | None:
     if variable.get("type") in ("adhoc", "groupby"):
         return None
     options = [option.split(" : ")[-1].strip() for option in str(variable.get("query") or "").split(",")]
-    value = (variable.get("current") or {}).get("value")
+    value = part(variable, "current").get("value")
     if variable.get("type") in ("custom", "interval") and value in (None, "", ALL, [ALL]):
         return "|".join(options) if value in (ALL, [ALL]) else options[0]
     if isinstance(value, list):

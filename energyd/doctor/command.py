@@ -81,19 +81,19 @@ def checks(arguments: argparse.Namespace) -> Iterator[Check]:
     yield machine.processes(config)
     yield machine.address(config)
     hidden = closed(config.run_dir) if live is None else None
-    if arguments.compose:
+    if arguments.compose is not None:
         yield from machine.power(config)
         yield from compose.compose(arguments.compose, config.procfs_root)
     elif hidden is None:
         yield from ours(config, live)
     else:
         yield hidden
-    if arguments.prometheus:
+    if arguments.prometheus is not None:  # an empty one is a variable of a script that has not been set
         yield from receivers.prometheus(arguments.prometheus, config)
         yield receivers.newest(Server(arguments.prometheus), "prometheus", config)
-    if arguments.victoriametrics:
+    if arguments.victoriametrics is not None:
         yield receivers.newest(Server(arguments.victoriametrics), "victoriametrics", config)
-    if arguments.grafana:
+    if arguments.grafana is not None:
         yield from grafana.grafana(arguments.grafana.rstrip("/"), config)
 
 

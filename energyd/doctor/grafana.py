@@ -10,9 +10,9 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from energyd.asking import NoAnswer, ask
+from energyd.asking import NoAnswer, ask, understood
 from energyd.config import Config
-from energyd.dashboards.questions import questions, seconds, speaks_promql
+from energyd.dashboards.questions import is_dashboard, questions, seconds, speaks_promql
 from energyd.dashboards.server import Server
 from energyd.doctor.check import Check, failure, ok, warning
 from energyd.doctor.panels import Source, about_us, chosen_source, panels, sources_of
@@ -28,12 +28,8 @@ IMPORT: Final = (
 def grafana(url: str, config: Config) -> Iterator[Check]:
     """Does it run, can it reach the series, and has every panel that shows ours something to show."""
     try:
-        health = ask(f"{url}/api/health")
-        said = f"version {health.get('version', '?')}, database {health.get('database')}"
-        healthy = health.get("database") == "ok"
-        yield ok("grafana", said) if healthy else failure("grafana", said, "`journalctl -u grafana-server -n 50` says why")
-        sources = [_source(told) for told in ask(f"{url}/api/datasources") if speaks_promql(told.get("type") or "-")]
-        boards = list(_boards(url))
+        yield _health(url)
+        sources, boards = _sources(url), _boards(url)
     except NoAnswer as error:
         yield failure("grafana", f"it {error}", _credentials(error))
         return
@@ -63,17 +59,32 @@ def _credentials(error: NoAnswer) -> str:
     return "`systemctl status grafana-server`, and the URL"
 
 
+@understood("Grafana")
+def _health(url: str) -> Check:
+    health = ask(f"{url}/api/health")
+    said = f"version {health.get('version', '?')}, database {health.get('database')}"
+    if health.get("database") == "ok":
+        return ok("grafana", said)
+    return failure("grafana", said, "`journalctl -u grafana-server -n 50` says why")
+
+
+@understood("Grafana")
+def _sources(url: str) -> list[Source]:
+    """Those that are asked in PromQL."""
+    return [_source(told) for told in ask(f"{url}/api/datasources") if speaks_promql(told.get("type") or "-")]
+
+
 def _source(told: Mapping[str, Any]) -> Source:
     interval_s = seconds((told.get("jsonData") or {}).get("timeInterval")) or SCRAPE_S
     return Source(str(told.get("uid")), str(told.get("name")), str(told.get("url")), bool(told.get("isDefault")), interval_s)
 
 
-def _boards(url: str) -> Iterator[Mapping[str, Any]]:
+@understood("Grafana")
+def _boards(url: str) -> list[Mapping[str, Any]]:
     """Every dashboard with a question about one of our metrics."""
-    for found in ask(f"{url}/api/search?type=dash-db&limit=5000"):
-        model = ask(f"{url}/api/dashboards/uid/{urllib.parse.quote(found['uid'])}")["dashboard"]
-        if any(map(about_us, questions(model))):
-            yield model
+    uids = [urllib.parse.quote(found["uid"]) for found in ask(f"{url}/api/search?type=dash-db&limit=5000")]
+    models = (ask(f"{url}/api/dashboards/uid/{uid}")["dashboard"] for uid in uids)
+    return [model for model in models if is_dashboard(model) and any(map(about_us, questions(model)))]
 
 
 def _unreachable(source: Source, server: Server) -> Check | None:

@@ -2,11 +2,11 @@
 
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from energyd.asking import NoAnswer
 from energyd.config import Config
-from energyd.dashboards.server import Server
+from energyd.dashboards.server import DROPPED, Server, Target
 from energyd.doctor.check import Check, failure, ok
 from energyd.export.selection import Selection
 
@@ -23,32 +23,36 @@ def prometheus(url: str, config: Config) -> Iterator[Check]:
     except NoAnswer as error:
         yield failure("prometheus", f"it {error}", "`systemctl status prometheus`, and the URL")
         return
-    ours = [target for target in targets["activeTargets"] if urllib.parse.urlsplit(target["scrapeUrl"]).port == port]
-    dropped = [labels for labels in map(_discovered, targets["droppedTargets"]) if labels["__address__"].endswith(f":{port}")]
+    scraped = [target for target in targets if target.health != DROPPED]
+    ours = [target for target in scraped if _port(target.url) == port]
+    dropped = [target for target in targets if target.health == DROPPED and target.url.endswith(f":{port}")]
     for target in ours:
         yield _target(target)
-    for labels in dropped if not ours else ():
+    for target in dropped if not ours else ():
         yield failure(
             "prometheus",
-            f"{labels['__address__']} is taken out by the relabel_configs of its job {labels.get('job', '')}",
+            f"{target.url} is taken out by the relabel_configs of its job {target.job}",
             f"correct them, then {RELOAD}",
         )
     if not ours and not dropped:
         yield failure(
             "prometheus",
-            f"none of its {len(targets['activeTargets'])} targets has our port {port}",
+            f"none of its {len(scraped)} targets has our port {port}",
             f"add `- targets: ['HOST:{port}']` to a job of scrape_configs, then {RELOAD}",
         )
 
 
-def _discovered(target: dict[str, Any]) -> dict[str, str]:
-    return {"__address__": "", **target.get("discoveredLabels", {})}
+def _port(url: str) -> int | None:
+    try:
+        return urllib.parse.urlsplit(url).port
+    except ValueError:
+        return None
 
 
-def _target(target: dict[str, Any]) -> Check:
-    url, health, said = target["scrapeUrl"], target["health"], target["lastError"]
+def _target(target: Target) -> Check:
+    url, health, said = target.url, target.health, target.error
     if health == "up":
-        return ok("prometheus", f"{url} is up, scraped in {target['lastScrapeDuration']:.3f} s")
+        return ok("prometheus", f"{url} is up, scraped in {target.scrape_s:.3f} s")
     if "401" in said:
         return failure(
             "prometheus",

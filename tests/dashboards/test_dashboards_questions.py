@@ -2,7 +2,8 @@
 
 import pytest
 
-from energyd.dashboards.questions import Question, is_dashboard, questions, seconds
+from energyd.dashboards.questions import Question, is_dashboard, questions, seconds, variables
+from energyd.dashboards.variables import saved
 
 
 def panel(title, *targets, **more):
@@ -39,6 +40,15 @@ def test_panels_are_found_in_open_rows_in_closed_rows_and_in_those_of_old():
     old = list(questions({"rows": [{"title": "old", "panels": [panel("c", query)]}]}))
 
     assert [question.panel for question in (*flat, *closed, *old)] == ["open / a", "closed / b", "old / c"]
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", True, [], ["x"], [None], {}, {"list": 5}, {"list": [5]}])
+def test_what_grafana_does_not_write_is_not_there(odd):
+    query = panel("a", {"refId": "A", "expr": "up"})
+
+    assert variables({"templating": odd}) == []
+    assert saved({"type": "custom", "query": "1m, 5m", "current": odd}) == "1m"
+    assert [question.panel for question in asked(odd, panel("b", odd), {"targets": odd}, query, time=odd, rows=odd)] == ["a"]
 
 
 def test_a_panel_shows_the_time_of_its_dashboard_or_its_own():
