@@ -222,8 +222,8 @@ def test_every_unit_is_in_the_slice_and_the_slice_has_its_limits(system):
 
 
 def test_all_of_it_uses_no_more_memory_and_processor_than_it_may(system):
-    """The budget is 80 MB, which Debian 13 with its larger interpreter exceeds by two, and 1.5 % of a core with a meter at 9600
-    baud; a tenth more, and twice that, is allowed here."""
+    """The budget is 80 MB, of which Debian 13 needs 78, and 1.5 % of a core with a meter at 9600 baud; a twentieth more, and twice
+    that, is allowed here."""
     script = (
         "import os, sys; pids = sys.argv[1:]\n"
         "pss = sum(int(line.split()[1]) for pid in pids for line in open(f'/proc/{pid}/smaps_rollup') if line.startswith('Pss:'))\n"
@@ -239,7 +239,7 @@ def test_all_of_it_uses_no_more_memory_and_processor_than_it_may(system):
     pss_kib, after_s = map(float, system.say(look).split())
     percent = 100 * (after_s - before_s) / (time.monotonic() - began_s)
     print(f"{pss_kib * 1024 / 1e6:.1f} MB PSS, {percent:.2f} % of a core")
-    assert pss_kib * 1024 <= 1.1 * 80e6
+    assert pss_kib * 1024 <= 1.05 * 80e6
     assert percent <= 2 * 1.5
 
 
