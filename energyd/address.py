@@ -1,5 +1,6 @@
 """Where the HTTP server of a configuration answers, and with what it can be asked from this machine."""
 
+import http.client
 import ssl
 import urllib.request
 from typing import Final
@@ -8,6 +9,8 @@ from energyd import webconfigfile
 from energyd.config import Config
 from energyd.errors import ConfigError
 
+NO_ANSWER: Final = (OSError, http.client.HTTPException)
+"""Raised where nobody answers, or somebody who does not speak HTTP."""
 _ALL: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 

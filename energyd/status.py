@@ -174,7 +174,7 @@ def ask_aggregator(request: urllib.request.Request) -> tuple[dict[str, int], str
     except urllib.error.HTTPError as error:
         error.close()
         return {}, "" if error.code in REFUSALS else f"{url} answers {error.code} {error.reason}"
-    except OSError as error:
+    except address.NO_ANSWER as error:
         reason = getattr(error, "reason", error)
         return {}, "" if isinstance(reason, ssl.SSLError) else f"{url} does not answer: {reason}"
     return {name.decode(): int(float(value)) for name, value in OVERRUNS.findall(text)}, ""

@@ -82,7 +82,7 @@ def _port(service: str, number: int, path: str, procfs_root: str) -> Check:
     pid, command = holder
     if not pid:
         return warning(subject, "held by a process that only root may name", f"`sudo energyd doctor --compose {path}`")
-    if command.split()[0].rpartition("/")[2] in PROXIES:
+    if command.partition(" ")[0].rpartition("/")[2] in PROXIES:
         return ok(subject, f"published by the engine, process {pid}: {service} runs")
     return failure(
         subject,

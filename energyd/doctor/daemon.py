@@ -52,7 +52,7 @@ def endpoint(config: Config) -> Iterator[Check]:
     url = request.full_url
     try:
         with address.opener().open(request, timeout=TIMEOUT_S) as answer:
-            body = answer.read().decode()
+            body = answer.read().decode(errors="replace")
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == HTTPStatus.UNAUTHORIZED:
@@ -60,7 +60,7 @@ def endpoint(config: Config) -> Iterator[Check]:
         else:
             yield failure("endpoint", f"{url} answers {error.code} {error.reason}", "`energyd status` says which process is down")
         return
-    except OSError as error:
+    except address.NO_ANSWER as error:
         yield failure(
             "endpoint", f"{url} does not answer: {getattr(error, 'reason', error)}", "`energyd status` says which process is down"
         )

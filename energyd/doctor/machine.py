@@ -86,7 +86,7 @@ def _filesystem(path: str, procfs_root: str) -> str | None:
 
 def _room(subject: str, path: str, least_bytes: int, key: str) -> Check:
     existing = Path(path)
-    while not existing.exists():
+    while not os.path.exists(existing):  # that of a Path raises where a directory above is closed
         existing = existing.parent
     if os.statvfs(existing).f_flag & os.ST_RDONLY:
         place = _mount_point(existing)
@@ -136,9 +136,17 @@ def holder_of(number: int, procfs_root: str) -> tuple[int, str] | None:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for entry in Path(procfs_root).iterdir():
         if entry.name.isdigit() and _holds(entry / "fd", wanted):
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            return int(entry.name), b" ".join(words[:4]).decode(errors="backslashreplace").strip()
+            return int(entry.name), _command(entry)
     return 0, ""
+
+
+def _command(process: Path) -> str:
+    """The first words of its command line, '' if it has none or has just ended."""
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words[:4]).decode(errors="backslashreplace").strip()
 
 
 def _listeners(path: str, number: int) -> Iterator[str]:

@@ -51,6 +51,8 @@ def _device(subject: str, device: str) -> Check | None:
         return failure(
             subject, f"{device} does not exist", f"plug the adapter in; serial adapters here: {', '.join(there) or 'none'}"
         )
+    except OSError as error:  # a directory above it is closed, or none
+        return failure(subject, f"{device}: {error.strerror}", f"`namei -l {device}` shows where the way to it ends")
     if not stat.S_ISCHR(mode.st_mode):
         return failure(subject, f"{device} is not a serial device", "name a tty, or write file:PATH for a capture")
     if os.access(device, os.R_OK | os.W_OK):

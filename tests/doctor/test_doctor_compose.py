@@ -114,6 +114,13 @@ def test_a_port_whose_holder_only_root_may_know_is_asked_for_by_root(docker, fil
     assert (port.verdict, port.mend) == ("warning", f"`sudo energyd doctor --compose {file[0]}`")
 
 
+def test_a_port_whose_holder_has_no_command_line_is_held_all_the_same(docker, file, monkeypatch):
+    docker("28.2.2", "2.26.1")
+    monkeypatch.setattr("energyd.doctor.compose.holder_of", lambda _number, _procfs_root: (12, ""))
+    port = looked_at(file[0])[2]
+    assert (port.verdict, "held by process 12" in port.reason) == ("failure", True)
+
+
 @pytest.mark.parametrize("text", [None, "[", "- a", "services: 5"])
 def test_a_file_that_is_no_composition_is_a_failure(docker, tmp_path, text):
     docker("28.2.2", "2.26.1")

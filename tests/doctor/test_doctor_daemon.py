@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from energyd import status
+from energyd import address, status
 from energyd.config import Config, Metrics
 from energyd.doctor import command, daemon
 
@@ -27,7 +28,7 @@ def server():
             code, body = answers.get(self.path.partition("?")[0], (404, ""))
             self.send_response(code)
             self.end_headers()
-            self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
+            self.wfile.write(body if isinstance(body, bytes) else body.encode())
 
         def log_message(self, *_):
             pass
@@ -96,6 +97,30 @@ def test_our_own_endpoint_down_broken_or_behind_a_password(server):
     assert {check.verdict for check in daemon.endpoint(config)} == {"ok"}
     nobody = Config(metrics=Metrics(port=1))
     assert "does not answer" in only(daemon.endpoint(nobody)).reason
+
+
+def test_somebody_else_on_our_port_is_told_and_no_traceback(server):
+    """Status and doctor ask what has taken the port when energyd was away."""
+    url, answers = server
+    answers["/metrics"] = (200, b"\xff\xfe")
+    assert "cannot be parsed" in only(daemon.endpoint(config_of(url))).reason
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = Config(metrics=Metrics(port=listener.getsockname()[1]))
+
+        def greet():
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        check, (overruns, silence) = only(daemon.endpoint(config)), status.ask_aggregator(address.request(config))
+        thread.join()
+    assert (check.verdict, "does not answer: SSH-2.0" in check.reason) == ("failure", True)
+    assert (overruns, "does not answer: SSH-2.0" in silence) == ({}, True)
 
 
 def row(**more):

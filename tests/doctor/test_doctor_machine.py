@@ -145,6 +145,17 @@ def test_a_free_port_is_free_and_a_held_one_names_its_holder():
     assert ours.verdict == "ok"
 
 
+def test_a_holder_that_has_just_ended_or_has_no_command_line_is_told_by_its_number(tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp").write_text("head\n 0: 0100007F:2670 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711\n")
+    (tmp_path / "12/fd").mkdir(parents=True)
+    (tmp_path / "12/fd/3").symlink_to("socket:[4711]")
+    assert machine.holder_of(0x2670, str(tmp_path)) == (12, "")
+    (tmp_path / "12/cmdline").write_bytes(b"")
+    assert machine.holder_of(0x2670, str(tmp_path)) == (12, "")
+    assert machine.holder_of(0x2671, str(tmp_path)) is None
+
+
 @pytest.mark.parametrize(
     ("listen", "verdict"), [("127.0.0.1", "ok"), ("::1", "ok"), ("0.0.0.0", "warning"), ("no.such.host.invalid", "failure")]
 )
@@ -170,6 +181,31 @@ def test_a_plain_file_is_no_serial_device(tmp_path):
     (tmp_path / "capture").write_bytes(b"")
     [check] = meters.meters(meter(str(tmp_path / "capture")))
     assert (check.verdict, "file:" in check.mend) == ("failure", True)
+
+
+def as_nobody(code, *arguments):
+    """What `code` prints of what it is asked by a user without rights; root becomes one when all is imported."""
+    begin = (
+        "import os, sys; from energyd.config import Config, Meter; from energyd.doctor import machine, meters\n"
+        "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+    )
+    return subprocess.run([sys.executable, "-c", begin + code, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_what_lies_below_a_directory_that_is_closed_or_is_none_is_a_failure(tmp_path):
+    with tempfile.TemporaryDirectory() as root:
+        os.chmod(root, 0o755)
+        closed = Path(root, "closed")
+        (closed / "in").mkdir(parents=True)
+        closed.chmod(0)
+        state = as_nobody("print(*machine.directories(Config(state_dir=sys.argv[1], run_dir='/')), sep='\\n')", f"{closed}/in/a")
+        device = as_nobody("print(*meters.meters(Config(meters=(Meter('house', sys.argv[1]),))))", f"{closed}/in/tty")
+        closed.chmod(0o700)
+    [none] = meters.meters(meter("/dev/null/tty"))
+
+    assert f"failure', reason='{closed} may not be written by uid" in state.splitlines()[0]
+    assert ("failure" in device, f"{closed}/in/tty: Permission denied" in device, "namei -l" in device) == (True, True, True)
+    assert (none.verdict, none.reason) == ("failure", "/dev/null/tty: Not a directory")
 
 
 def test_a_device_of_another_group_names_the_group(monkeypatch):
