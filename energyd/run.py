@@ -5,6 +5,7 @@ that what is wrong is one line and an exit code, not a restart loop. execv keeps
 """
 
 import argparse
+import contextlib
 import errno
 import json
 import os
@@ -21,6 +22,7 @@ from energyd.procfs.discovery import count_processes
 from energyd.ring import layout
 from energyd.ringsizes import needed_bytes
 from energyd.room import require_room
+from energyd.service import onewriter
 from energyd.service.files import write_atomically
 
 PRIVATE = 0o600
@@ -83,6 +85,7 @@ def start(invocation: Invocation, environ: Mapping[str, str], uid: int, execv: C
     make_directories(config)
     lock = _lock(config.run_dir, note)
     try:
+        require_state(config.state_dir)
         if config.metrics.enabled:
             require_port(config.metrics.listen, config.metrics.port)
         require_room(config.run_dir, needed_bytes(config, setup.zones, count_processes(config.procfs_root)))
@@ -127,6 +130,14 @@ def make_directories(config: Config) -> None:
             f"{config.run_dir} belongs to uid {status.st_uid} or others may write it, so they could change what we read; "
             "remove it, or choose another with --set run_dir=DIR"
         )
+
+
+def require_state(state_dir: str) -> None:
+    """EnvironmentFault when another energyd writes there, which may have another run directory and another port."""
+    with contextlib.suppress(OSError):  # a disk that takes nothing: the aggregator goes on without
+        descriptor = onewriter.hold(state_dir)
+        if descriptor != onewriter.NOT_HELD:
+            os.close(descriptor)
 
 
 def require_port(host: str, port: int) -> None:

@@ -16,6 +16,7 @@ from energyd import config
 from energyd.config import Config
 from energyd.errors import EXIT_OK, EnergydError
 from energyd.keeper import Keeper
+from energyd.service import onewriter
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.service.notify import notify
 from energyd.service.stop import Stop
@@ -83,6 +84,8 @@ async def run(settings: Config) -> None:
 def main(argv: list[str]) -> int:
     try:
         settings = config.read(argv[0])
+        with contextlib.suppress(OSError):  # what is wrong with the disk is told when something is saved
+            onewriter.hold(settings.state_dir)  # until we end, however that comes
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
     except EnergydError as error:

@@ -5,7 +5,6 @@ behind a tail that may be torn: it begins a file, and so does a write after one 
 """
 
 import errno
-import fcntl
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -13,13 +12,12 @@ from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from energyd.errors import EnvironmentFault
+from energyd.service import onewriter
 from energyd.spool.format import CHAPTER, PROGRESS, ROW, Record, Skipped, scan
 from energyd.spool.rows import DamagedRow, Row, RowDecoder
 from energyd.units import NS_PER_S
 
 SUFFIX: Final = ".spool"
-LOCK: Final = "lock"
 _NAME_DIGITS: Final = 20
 _ORDINALS: Final = 1 << 63
 _BLOCK: Final = 4096
@@ -137,7 +135,7 @@ class Segments:
         self._sealed: list[Segment] = []
         self._active: Segment | None = None
         self._file = -1
-        self._lock = -1
+        self._lock = onewriter.NOT_HELD
         self.writes = self.written_bytes = 0
 
     def open(self) -> Sequence[Segment]:
@@ -146,30 +144,10 @@ class Segments:
         EnvironmentFault when another process writes to it.
         """
         self.directory.mkdir(_DIR_MODE, parents=True, exist_ok=True)
-        if self._lock < 0 and (lock := self._open_lock()) is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-                raise EnvironmentFault(
-                    f"{self.directory} belongs to another energyd that runs; stop it, or give this one a state_dir of its own"
-                ) from None
-            self._lock = lock
+        if self._lock < 0:
+            self._lock = onewriter.hold(str(self.directory))
         self._sealed = segments_in(self.directory)
         return tuple(self._sealed)
-
-    def _open_lock(self) -> int | None:
-        """A descriptor of the file that is locked; None where there is none and none can be made."""
-        path = self.directory / LOCK
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
-        except OSError as error:
-            if error.errno != errno.EROFS:
-                raise
-        try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
 
     def set_apart(self) -> Path | None:
         """Move what is there out of the way, under the name that is returned; None when there is nothing. Then nothing is open."""
@@ -262,4 +240,4 @@ class Segments:
         self.seal()
         if self._lock >= 0:
             os.close(self._lock)
-            self._lock = -1
+            self._lock = onewriter.NOT_HELD

@@ -13,6 +13,7 @@ from energyd import machine, places, run, rundir
 from energyd.cli import main
 from energyd.config import Config, Energy, Meter, Push, from_json
 from energyd.errors import ConfigError, EnvironmentFault
+from energyd.service import onewriter
 
 UID = os.getuid()
 
@@ -210,6 +211,21 @@ def test_a_second_run_in_the_same_directory_is_refused(run_dir, tmp_path):
 
     with pytest.raises(EnvironmentFault, match=rf"{run_dir} is in use by another energyd; stop that one"):
         started(invocation(run_dir, tmp_path, ("metrics.port", free_port())))
+
+
+def test_a_run_on_the_state_of_another_one_is_refused_and_leaves_nothing(run_dir, tmp_path):
+    """Two that save their totals in one file, or simulate in one tree, would set each other back."""
+    called = invocation(run_dir, tmp_path, ("metrics.port", free_port()))
+    state = tmp_path / "state"
+    state.mkdir(parents=True)
+    other = onewriter.hold(str(state))
+    try:
+        with pytest.raises(EnvironmentFault, match=rf"{state} belongs to another energyd that runs; stop it, or give this one"):
+            started(called)
+    finally:
+        os.close(other)
+    assert not run_dir.exists()
+    assert started(called)
 
 
 def test_who_is_refused_a_directory_that_was_not_asked_for_is_told_why_it_was_taken(run_dir, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spoolworld import START_MS, World, good, read_all
 
 from energyd.errors import EnvironmentFault
-from energyd.service import statefile
+from energyd.service import onewriter, statefile
 from energyd.spool import segments, spool
 from energyd.spool.format import PROGRESS, pack
 
@@ -259,7 +259,7 @@ def test_a_disk_that_is_read_only_at_the_start_is_read_and_its_numbers_go_on(wor
     one.close()
     (world.place / "run" / "mark").unlink()
     if not locked:
-        (world.directory / segments.LOCK).unlink()
+        (world.directory / onewriter.LOCK).unlink()
     really = os.open
 
     def read_only(path, flags, *rest):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,9 +13,21 @@ import pytest
 
 from energyd import keeper
 from energyd.config import Config, Energy, GroupRule, Metrics
+from energyd.errors import EXIT_ENVIRONMENT
 from energyd.keeper import Keeper
-from energyd.service import statefile
+from energyd.service import onewriter, statefile
 from energyd.workers import aggregator
+
+
+def test_the_state_of_an_aggregator_that_runs_is_left_alone(settings: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    config = Path(settings.run_dir, "config.json")
+    config.write_text(settings.to_json())
+    first = onewriter.hold(settings.state_dir)
+    try:
+        assert aggregator.main([str(config)]) == EXIT_ENVIRONMENT
+    finally:
+        os.close(first)
+    assert "state belongs to another energyd that runs" in capsys.readouterr().err
 
 
 @pytest.fixture
