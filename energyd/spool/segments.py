@@ -188,8 +188,12 @@ class Segments:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | again, _MODE)
         self._sealed = others
         self._active = Segment(first, path, 0, 0.0)
-        for directory in (self.directory, *self.directory.parents[:_MADE]):
-            _force_names(directory)
+        try:
+            for directory in (self.directory, *self.directory.parents[:_MADE]):
+                _force_names(directory)
+        except OSError:
+            self.set_aside()  # who goes on in it would do so without its chapter
+            raise
 
     def append(self, record: bytes, now_s: float) -> None:
         """Write `record` whole, or raise OSError; after that the next record begins a file."""

@@ -251,6 +251,25 @@ def test_a_directory_that_cannot_be_made_is_no_reason_to_stop(tmp_path, monkeypa
     assert len(world.files()) == 1
 
 
+def test_a_file_whose_name_could_not_be_forced_to_the_disk_is_begun_again(tmp_path, monkeypatch):
+    world = World(tmp_path, max_bytes=1 << 14)  # so small that a few rows fill a file
+    one = world.open()
+    world.fill(one, 1)
+    real_fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", refuse)
+    while not one.fault:
+        world.fill(one, 1)
+    monkeypatch.setattr(os, "fsync", real_fsync)
+    world.clock.turn(6)
+    world.fill(one, 5)
+    assert not one.fault
+    rows = one.cursor.end // 10
+    world.kill(one)
+    again = world.open()
+    assert [row.first for row in read_all(again)] == list(range(0, 10 * rows, 10))
+    assert good(read_all(again))
+
+
 @pytest.mark.parametrize("locked", [True, False])
 def test_a_disk_that_is_read_only_at_the_start_is_read_and_its_numbers_go_on(world, monkeypatch, locked):
     one = world.open()
