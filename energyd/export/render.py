@@ -93,12 +93,14 @@ class _Block:
     def update(self, labels: Sequence[LabelValues], values: Sequence[float]) -> bytes:
         assert len(values) == len(labels), f"BUG: {self._metric.name} has labels and values of different number"
         unwritten: npt.NDArray[np.bool_] | bool = False
-        if labels is not self._labels and labels != self._labels:
+        if other := labels is not self._labels and labels != self._labels:
             unwritten = self._follow(labels)
-        elif values == self._values:
+        elif values == self._values and self._metric.decimals != FLOAT:  # 0.0 == -0.0
             return self._body
         now = self._column(values)
         changed = np.flatnonzero((now != self._compared) | unwritten).tolist()
+        if not changed and not other:
+            return self._body
         if 2 * len(changed) > len(values):
             self._lines = fill(self._metric, self._forms, values)
         else:
@@ -134,10 +136,16 @@ class _Block:
         return f"{self._metric.name}{labels} ".encode()
 
     def _column(self, values: Sequence[float]) -> Column:
-        """Comparing arrays costs half of comparing lists, the making of the array included; packing floats is the fastest way."""
+        """What tells whether a value has changed; of floats the bits, by which -0.0 is not 0.0 and a NaN is itself.
+
+        Comparing arrays costs half of comparing lists, the making of the array included; packing floats is the fastest way.
+        """
         if self._metric.decimals == FLOAT:
-            return np.frombuffer(pack(f"{len(values)}d", *values), np.float64)
-        return np.fromiter(values, np.int64, len(values))
+            return np.frombuffer(pack(f"{len(values)}d", *values), np.int64)
+        try:
+            return np.fromiter(values, np.int64, len(values))
+        except OverflowError:  # a counter of the kernel's that a driver has taken below zero
+            return np.array(values, object)
 
 
 def escape(value: str) -> str:

@@ -137,6 +137,22 @@ def test_only_changed_values_differ_and_the_result_equals_a_fresh_rendering(metr
         assert again == anew
 
 
+def test_a_zero_that_changes_its_sign_is_written_anew() -> None:
+    renderer = Renderer()
+    for value in (0.0, -0.0, 0.0, math.nan, math.nan, -0.0):
+        family = Family(WATTS, [()], [value])
+        assert renderer.render([family]).sections == Renderer().render([family]).sections
+
+
+def test_counters_that_a_driver_has_taken_below_zero_keep_nothing_from_being_rendered() -> None:
+    """Linux shows them as unsigned numbers of 64 bits."""
+    renderer, labels = Renderer(), [("eth0",), ("eth1",)]
+    for values in ([1, 2], [1, 2**64 - 2], [1, 2**64 - 1], [3, 4]):
+        family = Family(JOULES._replace(decimals=0), labels, values)
+        assert renderer.render([family]) == Renderer().render([family])
+        assert renderer.render([family]).text().decode().split()[-1] == str(values[-1])
+
+
 def test_a_series_that_comes_or_goes_leaves_the_lines_of_the_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
 
