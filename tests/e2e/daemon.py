@@ -89,7 +89,12 @@ class Daemon:
     def metrics(self) -> dict[str, float]:
         """The exposition as {series: value}, by the text of the series."""
         series = {}
-        for line in get(self.url).decode().splitlines():
+        try:
+            body = get(self.url)
+        except urllib.error.HTTPError as error:
+            error.add_note(self.log.read_text(errors="replace")[-4000:])  # what went wrong in it stands there alone
+            raise
+        for line in body.decode().splitlines():
             if not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 series[name] = float(value)
