@@ -120,7 +120,7 @@ class Restarts:
 
     async def _compared(self, seen: receiver.Receiver, before_ms: int | None) -> bool:
         """Whether it is another process than before, which may have lost something."""
-        known = await self._in_thread(self._spool.note, _STARTED, seen.started)
+        known = self._spool.notes.get(_STARTED)
         self._count_thrown_away(seen.thrown_away, known in (None, seen.started))
         begun_ms = self._now_ms() - round(seen.age_s * 1000)
         other = known is not None and known != seen.started
@@ -128,6 +128,8 @@ class Restarts:
             again = await self._restarted(max(begun_ms + SLACK_MS, before_ms or 0), before_ms, "was restarted")
         else:
             again = 0 if known == seen.started else await self._restarted(begun_ms - SLACK_MS, None, "was restarted")
+        # after what waits again: who dies in between must find out once more
+        await self._in_thread(self._spool.note, _STARTED, seen.started)
         if not again:
             await self._in_thread(self._spool.safe, self._now_ms() - self._keep_ms)
         return other or again > 0

@@ -1,6 +1,7 @@
 """What is made of a receiver's own metrics: what is sent again after a restart, and what is forgotten without one."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,33 @@ def test_what_a_young_receiver_takes_before_it_is_looked_at_is_not_taken_for_its
         assert house.counts[RESTARTS] == 1
         [line] = house.said
         assert f"was restarted; the {house.waiting} samples that it took last are sent again" in line
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_an_energyd_that_dies_while_it_looks_sends_the_tail_all_the_same(play: Any, steps: int) -> None:
+    class Death(Exception):
+        pass
+
+    left = iter(range(steps))
+
+    async def mortal(function: Callable[..., Any], *arguments: Any) -> Any:
+        if next(left, None) is None:
+            raise Death
+        return function(*arguments)
+
+    async def scenario(house: House) -> None:
+        await house.look(start=1, age=5000)
+        await house.acknowledge(100)
+        house.restarts._in_thread = mortal
+        with contextlib.suppress(Death):
+            await house.look(start=2, age=0.0)
+        house.spool.give_up(0, 0, "refused")  # whatever comes next writes down how far it is
+        house.start_again()
+        await house.acknowledge(1)
+        await house.look(start=2, age=1.0)
+        assert KEEP_S <= house.waiting <= 2 * (KEEP_S + 2), "twice where only the first step was written down"
 
     play(scenario)
 
