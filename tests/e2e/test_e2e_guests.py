@@ -31,7 +31,7 @@ def test_the_guest_counts_what_its_host_has_given_it():
             time.sleep(10)
             host_j, guest_j = (joules(who) - begin_j[who] for who in (host, guest))
 
-            assert host_j > 20
+            assert host_j > 4  # of a machine that may be busy with others
             assert guest_j == pytest.approx(host_j, abs=2 * host_j / 10)  # each end is up to a second old
             os.kill(burner.pid, 9)
             burner.wait()
