@@ -91,9 +91,9 @@ class Restarts:
 
     @property
     def doubtful(self) -> bool:
-        """Whether it may have been restarted since it was looked at. Who wants samples in their order is looked at first then:
-        what it has lost cannot be sent after what came later."""
-        return self._failed or self._now_ms() - self._acknowledged_ms > IDLE_MS
+        """Whether it may have been restarted since it was looked at, and would tell. Who wants samples in their order is looked at
+        first then: what it has lost cannot be sent after what came later."""
+        return not self.silent and (self._failed or self._now_ms() - self._acknowledged_ms > IDLE_MS)
 
     @property
     def silent(self) -> bool:

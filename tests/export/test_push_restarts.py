@@ -100,6 +100,7 @@ def test_a_receiver_whose_metrics_are_never_answered_holds_up_nothing_for_ever(p
         for _ in range(restarts.UNKNOWN_MAX + 2):
             await house.acknowledge(60)
             assert not await house.look()
+        assert not house.restarts.doubtful, "a look that is not answered takes half a minute before each batch"
         await house.acknowledge(60)
         assert house.waiting == 0
         assert len(house.spool.cursor.acknowledged) <= KEEP_S + 1
