@@ -60,6 +60,11 @@ class Outcome(NamedTuple):
     headers: Mapping[str, str] = {}
     lost: int = 0
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether what was sent may have been taken all the same: there was no answer, or perhaps one of somebody on the way."""
+        return self.cut or self.status >= 500
+
 
 def judged(status: int, headers: Mapping[str, str], excerpt: str, url: URL, now_s: float) -> Outcome:
     """The answer of `url`, which begins with `excerpt`; `now_s`: Unix time."""

@@ -93,8 +93,7 @@ class Sender:
         if outcome.verdict == TAKEN:
             self._taken(rows)
             return Delivered([(row, ()) for row in rows], None)
-        if outcome.cut:
-            self.doubtful_end = max(self.doubtful_end, rows[-1].end)
+        self._doubt(outcome, rows[-1])
         if outcome.verdict == TOO_LARGE and len(rows) > 1:
             self.samples_max = max(SAMPLES_MIN, sum(len(row.prefixes) for row in rows) // 2)
             return Delivered((), None)
@@ -104,6 +103,8 @@ class Sender:
         sieve = Sieve(lambda part, before: self._send(session, part, before), self._known, self.doubtful_end)
         done, stop = await sieve.run(rows, previous, outcome)
         self._taken([row for row, bad in done if not bad])
+        if stop is not None:
+            self._doubt(stop, rows[-1])
         return Delivered(done, stop)
 
     def ask_again(self) -> None:
@@ -126,8 +127,7 @@ class Sender:
             self.version = VERSION_1_0 if outcome.verdict == TAKEN or written is None else VERSION_2_0
             return None
         self.counts[FAILURES] += 1
-        if outcome.cut:
-            self.doubtful_end = max(self.doubtful_end, row.end)
+        self._doubt(outcome, row)
         return Delivered((), outcome._replace(verdict=LATER))
 
     async def _send(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Outcome:
@@ -155,6 +155,11 @@ class Sender:
         self.counts[MARKERS] += encoded.markers
         self.counts[BATCHES] += 1
         self.counts[BYTES] += len(encoded.body)
+
+    def _doubt(self, outcome: Outcome, last: Row) -> None:
+        """What ends with `last` was sent, and `outcome` came of it."""
+        if outcome.doubtful:
+            self.doubtful_end = max(self.doubtful_end, last.end)
 
     def _taken(self, rows: Sequence[Row]) -> None:
         if rows:

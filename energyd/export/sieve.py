@@ -65,6 +65,8 @@ class Sieve:
         while parts:
             part, outcome = parts.pop()
             outcome = outcome or await self._send(part, previous)
+            if outcome.doubtful:
+                self._doubtful_end = max(self._doubtful_end, part[-1].end)
             if outcome.verdict == LATER:
                 return Sifted(done, outcome)
             if outcome.verdict == TAKEN or outcome.lost:

@@ -91,7 +91,7 @@ def test_nothing_is_spooled_before_everything_is_replayed(play: Any, snapshot: S
 
 def test_an_outage_costs_nothing_and_remote_write_gets_its_rows_in_order(play: Any) -> None:
     async def scenario(world: World) -> None:
-        world.receiver.answers.extend(web.Response(status=503) for _ in range(5))
+        world.receiver.answers.extend(web.Response(status=429) for _ in range(5))
         task = world.start()
         await world.receiver.wait_for(9)
         await world.stop(task)

@@ -129,7 +129,7 @@ def test_what_a_receiver_has_not_written_of_a_batch_is_counted_and_not_sent_agai
 def test_a_receiver_that_is_away_is_asked_again(clock: Any) -> None:
     async def main() -> None:
         async with Receiver("/api/v1/write") as receiver:
-            receiver.answers.append(web.Response(status=503))
+            receiver.answers.append(web.Response(status=429))
             sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
             async with sender.delivery.session() as session:
                 first = await sender.deliver(session, rows_of(2), None)
