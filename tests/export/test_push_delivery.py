@@ -250,6 +250,17 @@ def test_secrets_are_in_no_fault(clock: Any) -> None:
         assert "hunter2" not in outcome.fault
 
 
+def test_of_a_secret_that_begins_like_another_nothing_is_left(clock: Any) -> None:
+    async def main() -> Outcome:
+        async with Receiver() as receiver:
+            receiver.answers.append(web.Response(status=400, text="I know hunter2 and hunter2forever"))
+            way = Delivery(Push("vm", receiver.url, password="hunter2", bearer_token="hunter2forever"), "1", clock)
+            async with way.session() as session:
+                return await way.send(session, BODY, HEADERS)
+
+    assert asyncio.run(main()).fault == "answered 400: 'I know *** and ***'"
+
+
 ANSWERS = {
     "no HTTP": b"garbage\r\n\r\n",
     "a head that is too large": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",

@@ -31,6 +31,12 @@ def test_the_age_of_a_prometheus_is_reckoned_by_its_own_clock():
     assert read(PROMETHEUS, {}, 1795162010.12) == Receiver(1795162000.12, pytest.approx(10.0), None)
 
 
+def test_nobody_is_younger_than_new_born():
+    found = read(PROMETHEUS, {"Date": "Fri, 20 Nov 2020 00:00:00 GMT"}, 0.0)
+    assert found is not None
+    assert found.age_s == 0
+
+
 @pytest.mark.parametrize("page", [b"", b"<html>", b"process_start_time_seconds\n", b"process_start_time_seconds NotANumber\n"])
 def test_a_page_without_a_start_tells_nothing(page):
     assert read(page, {}, 0.0) is None

@@ -126,6 +126,22 @@ def test_what_a_young_receiver_takes_before_it_is_looked_at_is_not_taken_for_its
     play(scenario)
 
 
+def test_the_tail_before_the_first_of_several_failures_is_the_one_that_may_be_lost(play: Any) -> None:
+    """Killed, started again, killed once more before anybody has looked, long after."""
+
+    async def scenario(house: House) -> None:
+        await house.look(start=1, age=5000)
+        await house.acknowledge(100)
+        house.restarts.failed(Outcome(LATER, "no connection", cut=True))
+        house.clock.now_ns += 120 * 10**9
+        await house.acknowledge(1)
+        house.restarts.failed(Outcome(LATER, "no connection", cut=True))
+        assert await house.look(start=3, age=0.2)
+        assert KEEP_S <= house.waiting <= KEEP_S + 3
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_an_energyd_that_dies_while_it_looks_sends_the_tail_all_the_same(play: Any, steps: int) -> None:
     class Death(Exception):

@@ -146,6 +146,18 @@ def test_what_may_be_there_already_is_out_of_order_because_it_is_there():
     assert receiver.samples <= 3 * len(names(rows))
 
 
+def test_what_was_taken_with_an_answer_of_500_is_out_of_order_because_it_is_there():
+    rows = rows_of(4)
+    answers = [Outcome(TAKEN), Outcome(SUSPECT, status=500), Outcome(OUT_OF_ORDER, status=400), Outcome(TAKEN), Outcome(TAKEN)]
+
+    async def send(_rows, _previous):
+        return answers.pop(0)
+
+    sifted = asyncio.run(Sieve(send, rows[0], 0).run(rows, None, Outcome(REFUSED, status=400)))
+    assert sifted == ([(row, []) for row in rows], None)
+    assert not answers
+
+
 def test_a_request_that_is_too_large_is_halved_down_to_a_sample():
     rows = rows_of(2, series=20)
     receiver = Receiver(lambda *_: None, most=3)

@@ -76,3 +76,19 @@ def test_what_is_lost_somewhere_in_a_batch_is_counted_once_over_its_rows(tmp_pat
     [_words, line] = (tmp_path / "quarantine.txt").read_text().splitlines()
     assert line == f"# 5 samples up to {rows[2].at_ms}; the receiver does not tell which"
     spool.close()
+
+
+def test_what_is_refused_of_a_row_that_was_there_before_costs_no_other_row_a_sample(tmp_path: Path, clock: Any) -> None:
+    """It was counted as delivered when it was; the row before it waited meanwhile and is delivered now."""
+    spool = Spool(tmp_path / "spool", tmp_path / "mark", Limits(1 << 24, 86400), clock, lambda _kind, text: pytest.fail(text))
+    waste = Quarantine(tmp_path, clock, lambda _kind, text: None)
+    spooling = Spooling(spool, waste, ordered=True, max_age_s=3600, clock=clock, complain=lambda _kind, _text: None)
+    rows = rows_of(2, series=3, at_ms=clock.real_ns() // 10**6)
+    for row in rows:
+        spool.append(row.at_ms, row.prefixes, row.values)
+    spooling.settle(Delivered([(rows[1], ())], None))
+    assert spool.replay(clock.real_ns() // 10**6, 1000) == 3
+    bad = Bad(rows[1], 0, Outcome(REFUSED, "answered 400: 'no'"))
+    spooling.settle(Delivered([(rows[0], ()), (rows[1], [bad])], None))
+    assert (spool.delivered, spool.replayed, spool.dropped["refused"], spool.backlog) == (6, 3, 0, 0)
+    spool.close()

@@ -512,6 +512,30 @@ def test_what_a_sync_could_not_bring_to_the_disk_is_written_once_more(world):
     assert good(read_all(again))
 
 
+def test_what_a_disk_that_fails_may_have_lost_is_written_once_more(world, monkeypatch):
+    """EIO of a write tells of the pages before it too."""
+    one = world.open()
+    world.fill(one, 3)
+    os.close(one.commit())
+    one.synced(None)
+    world.fill(one, 3)
+    real_write = os.write
+
+    def fail(*_arguments):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", fail)
+    world.fill(one, 1)
+    monkeypatch.setattr(os, "write", real_write)
+    world.clock.turn(6)
+    world.fill(one, 1)
+    assert not one.fault
+    first, _second = world.files()
+    first.write_bytes(b"whatever was there")
+    world.kill(one)
+    assert [row.first for row in read_all(world.open())] == [30, 40, 50, 60, 70]
+
+
 def test_rows_that_lie_in_two_files_are_read_once(world):
     one = world.open()
     world.fill(one, 6)
