@@ -85,7 +85,7 @@ class Tree:
                 for zone, limit_uw in zip(zones, limits_uw, strict=True)
             ]
         except OSError as error:
-            raise EnvironmentFault(f"cannot make the powercap tree {root}: {error.strerror} ({error.filename})") from error
+            raise EnvironmentFault(f"cannot make the powercap tree {root}: {error.strerror} ({error.filename or root})") from error
 
     def remove(self) -> None:
         """Remove the tree, as if the driver were unloaded."""

@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,8 @@ def test_the_environment_file_shows_settings_that_exist():
 
     for name in re.findall(r"^#?(ENERGYD_\w+)=", (PACKAGING / "default/energyd").read_text(), re.MULTILINE):
         assert name in VARIABLES
+
+
+def test_an_editable_install_is_a_line_in_a_pth():
+    """The import hook of setuptools would be 0.6 MB of each process of `make run`."""
+    assert [hook for hook in sys.meta_path if "__editable__" in str(getattr(hook, "__module__", ""))] == []
