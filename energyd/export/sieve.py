@@ -4,14 +4,15 @@ Rows are halved first, the older half going first, then the series of one row. R
 already are sent one by one until the first that is not there; halving would send a younger one first, and what is older and not
 there would never be taken after that. A receiver of remote write 2.0 may write a part of what it refuses and tell how much: that is
 settled then, for whatever is sent once more is out of order. Law: nothing is given up because a receiver refuses everything: before
-anything is halved, a sample that it has taken before is sent once more, and if that is refused too, the batch waits. A row that is
-too old is too old as a whole; one that is out of order is given up as a whole when each eighth of it is.
+anything is halved, and before a sample is given up for an answer of 500, one that it has taken before is sent once more, and if
+that is refused too, the batch waits. A row that is too old is too old as a whole; one that is out of order is given up as a whole
+when each eighth of it is.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
-from energyd.export.answers import LATER, OUT_OF_ORDER, TAKEN, TOO_OLD, Outcome
+from energyd.export.answers import LATER, OUT_OF_ORDER, SUSPECT, TAKEN, TOO_OLD, Outcome
 from energyd.spool.rows import Row
 
 SUSPECTS_MAX: Final = 8
@@ -53,11 +54,9 @@ class Sieve:
         """Deliver what can be of `rows`, which were refused with `first` when they were sent together."""
         done: list[tuple[Row, list[Bad]]] = []
         if first.verdict not in (TOO_OLD, OUT_OF_ORDER) and self._known is not None and not first.lost:
-            known = await self._send([self._known], None)
-            if known.verdict in (TAKEN, OUT_OF_ORDER, TOO_OLD):  # of the last two no receiver speaks that refuses everything
-                self._alive = True
-            else:
+            if not await self._lives():
                 return Sifted(done, first._replace(verdict=LATER))
+            self._alive = True
         parts: list[tuple[Sequence[Row], Outcome | None]] = [(rows, first)]
         singly = first.verdict == OUT_OF_ORDER and not first.lost and len(rows) > 1 and rows[-1].end <= self._doubtful_end
         if singly:
@@ -87,6 +86,11 @@ class Sieve:
                 done.append((part[0], bad))
             previous = part[-1]
         return Sifted(done, None)
+
+    async def _lives(self) -> bool:
+        """Whether it still takes what it has taken before; of samples that are late no receiver speaks that refuses everything."""
+        known = TAKEN if self._known is None else (await self._send([self._known], None)).verdict
+        return known in (TAKEN, OUT_OF_ORDER, TOO_OLD)
 
     def _lost(self, part: Sequence[Row], outcome: Outcome) -> list[Bad]:
         """What is bad in rows of which all else is written: of those that are out of order, not what may be there already."""
@@ -128,6 +132,8 @@ class Sieve:
             elif len(part) > 1:
                 half = len(part) // 2
                 parts += [(part[half:], None), (part[:half], None)]
+            elif outcome.verdict == SUSPECT and self._alive and not await self._lives():
+                return outcome._replace(verdict=LATER)
             else:
                 bad.append(Bad(row, part[0], outcome))
                 if not self._alive and len(bad) >= SUSPECTS_MAX and outcome.verdict != OUT_OF_ORDER:

@@ -158,6 +158,21 @@ def test_what_was_taken_with_an_answer_of_500_is_out_of_order_because_it_is_ther
     assert not answers
 
 
+@pytest.mark.parametrize("takes", range(2, 24))
+def test_a_receiver_whose_disk_is_full_meanwhile_is_given_nothing_up_for(takes):
+    class Filling(Receiver):
+        async def send(self, rows, previous):
+            outcome = await super().send(rows, previous)
+            return outcome if self.requests <= takes else Outcome(SUSPECT, "answered 500", status=500)
+
+    rows = rows_of(8, series=20)
+    poison = (rows[3].at_ms, rows[3].prefixes[7])
+    receiver = Filling(lambda at_ms, prefix: REFUSED if (at_ms, prefix) == poison else None)
+    sifted = sift(rows, receiver)
+    assert set(bad_of(sifted)) <= {poison}
+    assert sifted.stop is not None or bad_of(sifted)
+
+
 def test_a_request_that_is_too_large_is_halved_down_to_a_sample():
     rows = rows_of(2, series=20)
     receiver = Receiver(lambda *_: None, most=3)
