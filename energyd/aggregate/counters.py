@@ -176,18 +176,22 @@ class TickCounter:
 class DeviceCounter:
     """What a disk or a network interface has counted since it appeared. Some counters have 32 bits, whatever the machine has.
 
-    A fall from the upper half of 32 bits to the lower is a wrap, any other one a device that was set back to zero.
+    A fall from the upper half of 32 bits to the lower is a wrap, any other one a device that was set back to zero. What a driver
+    has taken below zero, which Linux shows as an unsigned number of 64 bits, counts nothing.
     """
 
     __slots__ = ("raw", "total")
 
     MODULUS = 1 << 32
+    NEGATIVE = 1 << 63
 
     def __init__(self, raw: int = 0, total: int = 0) -> None:
         self.raw = raw
         self.total = total
 
     def advance(self, raw: int) -> int:
+        if raw >= self.NEGATIVE:
+            return 0
         delta = raw - self.raw
         if delta < 0:
             wrapped = self.raw < self.MODULUS and -delta > self.MODULUS // 2

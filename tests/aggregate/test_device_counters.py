@@ -29,6 +29,13 @@ def test_a_counter_that_was_set_back_counts_from_zero():
     assert counter.total == 1000 + (2**40 - 0) + 30
 
 
+def test_what_a_driver_has_taken_below_zero_counts_nothing_and_can_be_saved():
+    counter = DeviceCounter()
+    for raw in (1000, 2**64 - 1, 1010, 2**64 - 500, 1020):
+        counter.advance(raw)
+    assert counter.total == 1020
+
+
 @given(st.lists(st.integers(0, 2**31 - 1), min_size=1))
 def test_a_wrapping_counter_loses_nothing_as_long_as_it_is_read_in_time(steps):
     counter, truth = DeviceCounter(), 0
