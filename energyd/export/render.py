@@ -66,7 +66,7 @@ class Renderer:
             if not labels:
                 continue
             block = self._blocks.get(metric.name)
-            if block is None:
+            if block is None or block.metric != metric:  # the names of its labels depend on what is there
                 block = self._blocks[metric.name] = _Block(metric, self._constant)
             sections.append((metric, block.update(labels, values)))
             series.append(Series(metric, block.prefixes, values))
@@ -80,7 +80,7 @@ class _Block:
     """
 
     def __init__(self, metric: Metric, constant: Sequence[tuple[str, str]]) -> None:
-        self._metric = metric
+        self.metric = metric
         self._constant = [(name, value) for name, value in constant if name not in metric.labels]
         self._labels: Sequence[LabelValues] = ()
         self.prefixes: list[bytes] = []
@@ -91,21 +91,21 @@ class _Block:
         self._body = b""
 
     def update(self, labels: Sequence[LabelValues], values: Sequence[float]) -> bytes:
-        assert len(values) == len(labels), f"BUG: {self._metric.name} has labels and values of different number"
+        assert len(values) == len(labels), f"BUG: {self.metric.name} has labels and values of different number"
         unwritten: npt.NDArray[np.bool_] | bool = False
         if other := labels is not self._labels and labels != self._labels:
             unwritten = self._follow(labels)
-        elif values == self._values and self._metric.decimals != FLOAT:  # 0.0 == -0.0
+        elif values == self._values and self.metric.decimals != FLOAT:  # 0.0 == -0.0
             return self._body
         now = self._column(values)
         changed = np.flatnonzero((now != self._compared) | unwritten).tolist()
         if not changed and not other:
             return self._body
         if 2 * len(changed) > len(values):
-            self._lines = fill(self._metric, self._forms, values)
+            self._lines = fill(self.metric, self._forms, values)
         else:
             forms, lines = self._forms, self._lines
-            for i, line in zip(changed, fill(self._metric, [forms[i] for i in changed], [values[i] for i in changed]), strict=True):
+            for i, line in zip(changed, fill(self.metric, [forms[i] for i in changed], [values[i] for i in changed]), strict=True):
                 lines[i] = line
         self._values, self._compared = values, now
         self._body = b"".join(self._lines)
@@ -116,8 +116,8 @@ class _Block:
         known = len(self._labels)
         place = dict(zip(self._labels, range(known), strict=True))
         order = [place.setdefault(one, len(place)) for one in labels]
-        assert len(set(order)) == len(order), f"BUG: duplicate series in {self._metric.name}"
-        field = value_field(self._metric)
+        assert len(set(order)) == len(order), f"BUG: duplicate series in {self.metric.name}"
+        field = value_field(self.metric)
         added = [self._prefix(one) for one in islice(place, known, None)]
         prefixes = [*self.prefixes, *added]
         forms = [*self._forms, *(prefix.replace(b"%", b"%%") + field for prefix in added)]
@@ -131,16 +131,16 @@ class _Block:
         return places >= known
 
     def _prefix(self, values: LabelValues) -> bytes:
-        pairs = [*zip(self._metric.labels, values, strict=True), *self._constant]
+        pairs = [*zip(self.metric.labels, values, strict=True), *self._constant]
         labels = "{" + ",".join([f'{name}="{escape(value)}"' for name, value in pairs]) + "}" if pairs else ""
-        return f"{self._metric.name}{labels} ".encode()
+        return f"{self.metric.name}{labels} ".encode()
 
     def _column(self, values: Sequence[float]) -> Column:
         """What tells whether a value has changed; of floats the bits, by which -0.0 is not 0.0 and a NaN is itself.
 
         Comparing arrays costs half of comparing lists, the making of the array included; packing floats is the fastest way.
         """
-        if self._metric.decimals == FLOAT:
+        if self.metric.decimals == FLOAT:
             return np.frombuffer(pack(f"{len(values)}d", *values), np.int64)
         try:
             return np.fromiter(values, np.int64, len(values))

@@ -169,6 +169,17 @@ def test_a_series_that_comes_or_goes_leaves_the_lines_of_the_others_alone(monkey
     assert written == [100]
 
 
+def test_a_family_whose_labels_get_other_names_is_rendered_anew() -> None:
+    renderer, labels = Renderer(), [("x",), ("y",)]
+    wide = WATTS._replace(labels=("a", "b"))
+    for family in (
+        Family(WATTS._replace(labels=("a",)), labels, [1.0, 2.0]),
+        Family(wide, [("x", "1"), ("y", "")], [1.0, 2.0]),
+        Family(WATTS._replace(labels=("b",)), labels, [1.0, 2.0]),
+    ):
+        assert renderer.render([family]) == Renderer().render([family])
+
+
 def test_unchanged_families_keep_the_very_same_bytes(snapshot: Snapshot) -> None:
     renderer = Renderer()
     first = renderer.render(collect(snapshot, "1"))

@@ -158,6 +158,14 @@ def test_a_process_in_a_container_says_in_which(procfs):
     }
 
 
+def test_the_first_container_and_the_end_of_the_last_change_the_labels_of_a_family_that_is_shown(procfs):
+    view, renderer = scaphandre(procfs), Renderer()
+    container = Container("/docker/abc", "docker", "abc", "web", "nginx:1", "", "", 0, None)
+    for containers in ((), (container,), ()):
+        families = view.families(shot()._replace(containers=containers))
+        assert renderer.render(families) == Renderer().render(families)
+
+
 def test_files_are_read_once_a_second_and_what_is_no_number_is_left_out(procfs):
     view = scaphandre(procfs)
     view.families(shot())
