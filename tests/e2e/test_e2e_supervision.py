@@ -51,10 +51,15 @@ class Supervised(Daemon):
         return self.log.read_text(errors="replace")
 
 
+def state(pid):
+    """As proc(5) has it: R, S, T, Z and so on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def alive(pid):
     """A zombie is not: it only waits for its parent to look."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return state(pid) != "Z"
     except OSError:
         return False
 
@@ -289,7 +294,9 @@ def test_no_process_outlives_a_killed_supervisor_not_even_a_stopped_one_and_the_
     with Supervised() as daemon:
         daemon.wait_ready()
         for program in ("rapl", "aggregator"):
-            os.kill(daemon.pid_of(program), signal.SIGSTOP)
+            pid = daemon.pid_of(program)
+            os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda stopped=pid: state(stopped) == "T", 5, f"{program} does not stop")
         gone_within(daemon, 2 * STOP_S, daemon.process.kill)
         rings = {path.name: path.stat().st_ino for path in daemon.run_dir.glob("*.ring")}
 
