@@ -7,15 +7,17 @@ from energyd.service import log
 
 
 class Lines(logging.Formatter):
-    """An event as `style` has it, with its traceback unless the line is JSON."""
+    """An event as `style` has it, its traceback behind the message."""
 
     def __init__(self, style: str) -> None:
         super().__init__()
         self._lines = style
 
     def format(self, record: logging.LogRecord) -> str:
-        text = log.line(self._lines, record.levelname.lower(), record.name, record.getMessage())
-        return text + "\n" + self.formatException(record.exc_info) if record.exc_info and self._lines != "json" else text
+        message = record.getMessage()
+        if record.exc_info:
+            message += "\n" + self.formatException(record.exc_info)
+        return log.line(self._lines, record.levelname.lower(), record.name, message)
 
 
 def setup(name: str, level: str, style: str) -> logging.Logger:

@@ -18,7 +18,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from daemon import Daemon, free_port, get, wait_for
 
@@ -94,28 +94,45 @@ def prometheus() -> Server:
     return server
 
 
-class Archive:
-    """Keeps every file of a spool that ever was, by linking it."""
+class Watcher:
+    """Calls `look` every `period_s` in a thread, as long as the block lasts."""
 
-    def __init__(self, spool: Path, place: Path) -> None:
-        self._spool, self._place = spool, place
-        place.mkdir(parents=True)
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
         self._stop.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.1):
-            for path in self._spool.glob("*.spool"):
-                with contextlib.suppress(FileNotFoundError, FileExistsError):
-                    os.link(path, self._place / f"{path.stem}-{path.stat().st_ino}")
+        while not self._stop.wait(self._period_s):
+            self.look()
+
+    def look(self) -> None:
+        raise NotImplementedError
+
+
+class Archive(Watcher):
+    """Keeps every file of a spool that ever was, by linking it."""
+
+    def __init__(self, spool: Path, place: Path) -> None:
+        super().__init__(0.1)
+        self._spool, self._place = spool, place
+        place.mkdir(parents=True)
+
+    def look(self) -> None:
+        for path in self._spool.glob("*.spool"):
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                os.link(path, self._place / f"{path.stem}-{path.stat().st_ino}")
 
     def truth(self, until_ms: int) -> Truth:
         """{series: {milliseconds: value}} of every row that was written, up to a time."""

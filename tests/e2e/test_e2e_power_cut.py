@@ -3,23 +3,21 @@
 import os
 import shutil
 import signal
-import threading
 import time
 from collections import deque
 from pathlib import Path
 
 import pytest
 from daemon import Daemon, wait_for
-from proof import Proof, Server, prometheus, victoria_metrics
+from proof import Proof, Server, Watcher, prometheus, victoria_metrics
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(not (shutil.which("victoria-metrics") and shutil.which("prometheus")), reason="needs both servers"),
 ]
 
-PAGE_CACHE_S = (
-    12.0  # what the receiver wrote within them is lost; Linux writes back after 30 s at the latest (dirty_expire_centisecs)
-)
+# what the receiver wrote within them is lost; Linux writes back after 30 s at the latest (dirty_expire_centisecs)
+PAGE_CACHE_S = 12.0
 WATCHER = """\
 import os
 
@@ -35,31 +33,20 @@ os.fsync, os.fdatasync = watched(os.fsync), watched(os.fdatasync)
 """
 
 
-class Sizes:
+class Sizes(Watcher):
     """How long the files of a directory were of late, to cut off what was written within PAGE_CACHE_S."""
 
     def __init__(self, directory: Path) -> None:
+        super().__init__(0.5)
         self._directory = directory
         self._seen: deque[dict[Path, int]] = deque(maxlen=round(PAGE_CACHE_S / 0.5))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> "Sizes":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            self._seen.append({path: path.stat().st_size for path in self._directory.glob("*") if path.is_file()})
+    def look(self) -> None:
+        self._seen.append({path: path.stat().st_size for path in self._directory.glob("*") if path.is_file()})
 
     def lose(self) -> int:
         """Cut the files, which nobody may write to any more; returns how many bytes are gone."""
-        self._stop.set()
-        self._thread.join()
+        self.stop()
         lost = 0
         for path in [path for path in self._directory.glob("*") if path.is_file()]:
             kept = self._seen[0].get(path, 0)

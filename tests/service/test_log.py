@@ -64,10 +64,12 @@ def test_a_fault_of_ours_is_written_with_its_traceback(style):
     assert rest == ["AssertionError: BUG: impossible"]
 
 
-def test_a_line_of_json_is_one_line():
+def test_a_line_of_json_is_one_line_traceback_and_all():
     record = logging.LogRecord("aiohttp", logging.ERROR, "", 0, "one\ntwo", (), (ValueError, ValueError("x"), None))
+    text = stdlog.Lines("json").format(record)
 
-    assert json.loads(stdlog.Lines("json").format(record)) == {"level": "error", "name": "aiohttp", "message": "one\ntwo"}
+    assert "\n" not in text
+    assert json.loads(text) == {"level": "error", "name": "aiohttp", "message": "one\ntwo\nValueError: x"}
 
 
 def test_a_level_of_a_library_that_has_no_priority_is_information():
