@@ -10,6 +10,8 @@ import re
 import zoneinfo
 from urllib.parse import SplitResult, urlsplit
 
+from energyd.expressions import expression
+
 NAME_PATTERN = "^[a-z0-9_-]{1,32}$"
 PDL_PATTERN = "^[0-9]{14}$"
 DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
@@ -160,8 +162,8 @@ def header_value(text: str) -> str:
 
 def regular_expression(text: str) -> str:
     try:
-        re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
+        expression(text)
+    except ValueError as error:
         raise ValueError(f"must be a regular expression: {error}") from None
     return text
 

@@ -18,6 +18,7 @@ from energyd import config as configuration
 from energyd.config import Config, Push
 from energyd.errors import EXIT_OK, ConfigError, EnvironmentFault
 from energyd.export.resend import resend
+from energyd.expressions import expression_flag
 from energyd.service.clock import SYSTEM_CLOCK
 from energyd.spool import SPOOL_DIR, inspect
 from energyd.spool.rows import Row
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("target", metavar="NAME", help="the receiver")
         command.add_argument("--from", dest="first", type=_time_ms, default=0, metavar="TIME", help="the first time")
         command.add_argument("--until", type=_time_ms, metavar="TIME", help="the last time")
-        command.add_argument("--match", metavar="REGEX", help="only series whose name matches")
+        command.add_argument("--match", type=expression_flag, metavar="REGEX", help="only series whose name matches")
         if name == "replay":
             command.add_argument(
                 "--to", metavar="URL", help="another address; user, password and headers stay those of the receiver"
@@ -101,7 +102,7 @@ def _chosen(config: Config, arguments: argparse.Namespace) -> Iterator[Row]:
     directory = Path(config.state_dir, SPOOL_DIR, arguments.target)
     if not directory.is_dir():
         raise EnvironmentFault(f"{directory} does not exist; `energyd spool list` shows which spools there are")
-    wanted = re.compile(arguments.match).fullmatch if arguments.match else None
+    wanted = arguments.match.fullmatch if arguments.match else None
     for row in inspect.rows(directory, arguments.first, arguments.until):
         if wanted is None:
             yield row

@@ -1,6 +1,8 @@
 """What holds for all tests. Those that wait for real processes come first, so that the fast ones fill the gaps between their waits;
-no example of hypothesis has a deadline, because other tests run beside it; what a test leaves open is closed."""
+no example of hypothesis has a deadline, because other tests run beside it; what a test leaves open is closed. In CI the examples
+are the same each time, so that a change is judged by itself; elsewhere new ones, which find faults."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("beside others", deadline=None)
+hypothesis.settings.register_profile("beside others", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("beside others")
 
 

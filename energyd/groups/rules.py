@@ -13,6 +13,7 @@ from fnmatch import translate
 from typing import Final, NamedTuple
 
 from energyd.config import GroupRule
+from energyd.expressions import expression
 from energyd.groups.cgrouppath import VM, Owner
 from energyd.groups.vmm import Guest, base_name
 
@@ -222,8 +223,8 @@ def check_template(text: str) -> str:
 
 def _regex(pattern: str) -> re.Pattern[str]:
     try:
-        return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        return expression(pattern)
+    except ValueError as error:
         raise ValueError(f"{pattern!r}: not a regular expression: {error}") from None
 
 

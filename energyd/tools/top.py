@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from energyd import configfile
 from energyd.aggregate.snapshot import Process, Snapshot
 from energyd.errors import EXIT_OK
+from energyd.expressions import expression_flag
 from energyd.service.clock import SYSTEM_CLOCK as CLOCK
 from energyd.terminal import plain
 from energyd.tools.localhost import Localhost
@@ -130,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
         "--by", choices=("process", "group", "user", "cgroup"), default="process", help="what a line is (default: process)"
     )
     result.add_argument("--sort", choices=tuple(ORDERS), default="w", help="w: watts, j: joules, c: CPU (default: w)")
-    result.add_argument("--filter", default="", metavar="REGEX", help="only names that match")
+    result.add_argument("--filter", type=expression_flag, default="", metavar="REGEX", help="only names that match")
     result.add_argument("--interval", type=seconds, default=1.0, metavar="S", help="seconds between tables (default: 1)")
     result.add_argument("--count", type=at_least(1), metavar="N", help="stop after N tables")
     return result
@@ -138,15 +139,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
-    try:
-        matching = re.compile(arguments.filter)
-    except re.error as error:
-        parser().error(f"--filter: {error}")
     host = Localhost(current(arguments), top=EVERYBODY)
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         with keys(interactive) as key:
-            _show(host, arguments, matching, key, interactive)
+            _show(host, arguments, arguments.filter, key, interactive)
     finally:
         host.close()
     return EXIT_OK

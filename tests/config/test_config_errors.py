@@ -214,6 +214,7 @@ MISTAKES = [
         "groups[0].kind: must be container, pod, vm, job, unit, user, helper, cgroup, kernel or host, not box",
     ),
     ("groups: [{cmdline: ['(']}]", "groups[0].cmdline: must be a regular expression: missing )"),
+    ("groups: [{cmdline: ['[[:digit:]]']}]", "groups[0].cmdline: must be a regular expression: possible nested set"),
     ("groups: [{label: {a: '('}}]", "groups[0].label: a: must be a regular expression: missing )"),
     ("groups: [{cgroup: '*'}]", "groups[0].cgroup: must be a regular expression: nothing to repeat"),
     ("groups: [{comm: [1]}]", "groups[0].comm: must be a shell pattern, not 1; put it in quotes"),

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from energyd.config import GroupRule
@@ -253,6 +253,8 @@ def test_whatever_a_process_calls_itself_it_has_a_group_with_a_name(comm, argv, 
 
 
 @given(st.text(max_size=60))
+@example("[[")
+@example("a||b[a||b]")
 def test_any_text_is_a_template_or_refused(text):
     for build in (lambda: Template(text), lambda: Rule(GroupRule(cmdline=(text,)))):
         with contextlib.suppress(ValueError):

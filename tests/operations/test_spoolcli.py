@@ -71,6 +71,12 @@ def test_a_replay_without_an_address_needs_a_receiver(flags):
         spoolcli.main(["replay", "vm", *flags])
 
 
+def test_a_series_to_match_must_be_a_regular_expression(flags, capsys):
+    with pytest.raises(SystemExit):
+        spoolcli.main(["show", "vm", *flags, "--match", "energyd_("])
+    assert "--match: must be a regular expression: missing )" in capsys.readouterr().err
+
+
 def test_a_time_is_seconds_or_iso_8601(flags, capsys):
     with pytest.raises(SystemExit):
         spoolcli.main(["show", "vm", *flags, "--from", "yesterday"])
