@@ -29,6 +29,7 @@ from energyd.units import NS_PER_S
 
 TIMEOUT_S: Final = 30.0
 WORDS_S: Final = 5.0
+NO_CONNECTION: Final = "no connection"  # how the words of a failure begin that came before any request
 CONNECTIONS: Final = 3  # fresh samples, backlog, and a look at the receiver's own metrics
 
 _URL: Final = re.compile(r"[a-z]+://[^\s'\"]+")
@@ -200,13 +201,13 @@ def _said(error: Exception) -> str:
         return _URL.sub("URL", str(error)).strip() or type(error).__name__
     reason = error.os_error
     if isinstance(reason, ssl.SSLError) and reason.reason in _NO_TLS:
-        return "no connection: it does not speak TLS there; write http:// in the url, unless it did so until now"
+        return f"{NO_CONNECTION}: it does not speak TLS there; write http:// in the url, unless it did so until now"
     if isinstance(reason, ConnectionResetError | ssl.SSLEOFError):
-        return "no connection: it accepts and hangs up; its log tells why"
+        return f"{NO_CONNECTION}: it accepts and hangs up; its log tells why"
     peer = " to the proxy" if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
     code = reason.errno or 0  # those of getaddrinfo are below 0, and in words already
     words = os.strerror(code) if code > 0 else reason.strerror or str(reason) or type(reason).__name__
-    return f"no connection{peer}: {words}{_advice(error)}"
+    return f"{NO_CONNECTION}{peer}: {words}{_advice(error)}"
 
 
 def _refusal(error: Exception) -> str:

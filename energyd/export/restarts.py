@@ -15,7 +15,7 @@ import aiohttp
 
 from energyd.export import receiver
 from energyd.export.answers import TAKEN, Outcome
-from energyd.export.delivery import Delivery
+from energyd.export.delivery import NO_CONNECTION, Delivery
 from energyd.service.clock import Clock
 from energyd.spool.spool import Spool
 from energyd.units import NS_PER_MS, NS_PER_S
@@ -56,7 +56,9 @@ class Restarts:
         self._complain = complain
         self._reason = asyncio.Event()
         self._connections = 0  # when it was last looked at
-        self._failed = True  # the first success is a reason
+        self._failures = 1  # the first success is a reason
+        self._judged = 0  # failures before the last look that told something
+        self._looking = asyncio.Lock()
         self._blind = False
         # an earlier process' acknowledgements are before whatever we see, even by a clock that a power cut has set back
         self._acknowledged_ms = max((entry.at_ms for entry in spool.cursor.acknowledged), default=0)
@@ -69,7 +71,7 @@ class Restarts:
 
     def failed(self, outcome: Outcome) -> None:
         """A request has failed."""
-        self._failed = True
+        self._failures += 1
         self._cut |= outcome.cut
         if self._before_ms is None:
             self._before_ms = self._acknowledged_ms or None
@@ -101,22 +103,37 @@ class Restarts:
         return self._unknown >= UNKNOWN_MAX
 
     async def look(self, session: aiohttp.ClientSession) -> Look:
-        """Look at the receiver's metrics; what it may have lost by a restart waits again then."""
-        outcome, page = await self._delivery.get(session, receiver.metrics_url(self._delivery.url), receiver.PAGE_BYTES_MAX)
+        """Look at the receiver's metrics; what it may have lost by a restart waits again then. One look at a time."""
+        async with self._looking:
+            return await self._look(session)
+
+    async def _look(self, session: aiohttp.ClientSession) -> Look:
+        """What fails while the page is waited for is judged by the next look: nobody knows which of both was first."""
+        failures, before_ms, cut = self._failures, self._before_ms, self._cut
+        self._before_ms, self._cut = None, False
+        url = receiver.metrics_url(self._delivery.url)
+        outcome, page = await self._delivery.get(session, url, receiver.PAGE_BYTES_MAX)
         self._connections = self._delivery.connections
         if outcome.verdict != TAKEN and (outcome.cut or outcome.status >= 500):
             self._unknown += 1
-            return Look(False, outcome)  # the next success is a reason again
+            self._before_ms, self._cut = before_ms or self._before_ms, cut or self._cut
+            # without a connection it is not this page, and the log has it already
+            named = outcome.fault if outcome.fault.startswith(NO_CONNECTION) else f"GET {url.path}: {outcome.fault}"
+            return Look(False, outcome._replace(fault=named))  # the next success is a reason again
         self._unknown = 0
         seen = receiver.read(page, outcome.headers, self._clock.real_ns() / NS_PER_S) if outcome.verdict == TAKEN else None
-        self._failed = False
+        self._judged = failures
         self._blind = seen is None
-        before_ms, self._before_ms, cut, self._cut = self._before_ms, None, self._cut, False
         if seen is not None:
             return Look(await self._compared(seen, before_ms), None)
         if cut and before_ms is not None:
             await self._restarted(before_ms, before_ms, "was away and shows no start of its process")
         return Look(cut and before_ms is not None, None)
+
+    @property
+    def _failed(self) -> bool:
+        """Whether something has failed that no look has told of."""
+        return self._failures > self._judged
 
     async def _compared(self, seen: receiver.Receiver, before_ms: int | None) -> bool:
         """Whether it is another process than before, which may have lost something."""

@@ -10,10 +10,11 @@ import aiohttp
 import numpy as np
 import pytest
 from pushworld import Receiver
+from yarl import URL
 
 from energyd.config import Push
 from energyd.export import restarts
-from energyd.export.answers import LATER, Outcome
+from energyd.export.answers import LATER, REFUSED, Outcome
 from energyd.export.delivery import Delivery
 from energyd.export.restarts import RESTARTS, Restarts
 from energyd.spool.spool import Limits, Spool
@@ -64,6 +65,29 @@ class House:
     @property
     def waiting(self) -> int:
         return len(self.spool.cursor.pending)
+
+
+UNKNOWN = Outcome(REFUSED, "answered 404", status=404)
+
+
+class Scripted:
+    """A delivery whose page has each time what the script says, after what it does meanwhile."""
+
+    connections = 0
+    place = "http://scripted"
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.script: list[tuple[Callable[[], Awaitable[None]], Outcome]] = []
+
+    async def get(self, *_: object) -> tuple[Outcome, bytes]:
+        meanwhile, outcome = self.script.pop(0)
+        await meanwhile()
+        return outcome, b""
+
+
+async def nothing() -> None:
+    pass
 
 
 async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -165,6 +189,79 @@ def test_an_energyd_that_dies_while_it_looks_sends_the_tail_all_the_same(play: A
         await house.acknowledge(1)
         await house.look(start=2, age=1.0)
         assert KEEP_S <= house.waiting <= 2 * (KEEP_S + 2), "twice where only the first step was written down"
+
+    play(scenario)
+
+
+def test_what_fails_while_a_page_is_waited_for_is_judged_by_the_next_look(play: Any) -> None:
+    async def scenario(house: House) -> None:
+        delivery = house.restarts._delivery = Scripted(house.restarts._delivery.url)
+        await house.acknowledge(100)
+
+        async def connection_breaks() -> None:
+            house.restarts.failed(Outcome(LATER, "no connection", cut=True))
+
+        delivery.script += [(connection_breaks, UNKNOWN), (nothing, UNKNOWN)]
+        assert not await house.look()
+        assert house.restarts.doubtful
+        house.clock.now_ns += 300 * 10**9
+        await house.acknowledge(1)
+        assert await house.look()
+        assert not house.restarts.doubtful
+        assert KEEP_S <= house.waiting <= KEEP_S + 1, "the tail before the failure"
+        assert house.counts[RESTARTS] == 1
+
+    play(scenario)
+
+
+def test_what_failed_first_counts_when_a_look_is_not_answered(play: Any) -> None:
+    async def scenario(house: House) -> None:
+        delivery = house.restarts._delivery = Scripted(house.restarts._delivery.url)
+        await house.acknowledge(100)
+        house.restarts.failed(Outcome(LATER, "no connection", cut=True))
+
+        async def fails_once_more() -> None:
+            await house.acknowledge(60)
+            house.restarts.failed(Outcome(LATER, "answered 503", status=503))
+
+        delivery.script += [(fails_once_more, Outcome(LATER, "no answer within 30 s", cut=True)), (nothing, UNKNOWN)]
+        assert not await house.look()
+        assert await house.look()
+        assert list(house.spool.cursor.pending) == [(100 - KEEP_S - 1, 100)]
+
+    play(scenario)
+
+
+def test_two_looks_at_once_send_the_tail_once(play: Any) -> None:
+    async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+        await asyncio.sleep(0.01)
+        return function(*arguments)
+
+    async def scenario(house: House) -> None:
+        await house.look(start=1, age=5000)
+        await house.acknowledge(100)
+        house.restarts._in_thread = in_thread
+        assert sorted(await asyncio.gather(house.look(start=2), house.look(start=2))) == [False, True]
+        assert KEEP_S <= house.waiting <= KEEP_S + 2
+        assert house.counts[RESTARTS] == 1
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Outcome(LATER, "no answer within 30 s", cut=True), "GET /metrics: no answer within 30 s"),
+        (Outcome(LATER, "answered 503", status=503), "GET /metrics: answered 503"),
+        (Outcome(LATER, "no connection: Connection refused", cut=True), "no connection: Connection refused"),
+    ],
+)
+def test_a_look_that_fails_names_what_was_asked_for(play: Any, outcome: Outcome, told: str) -> None:
+    async def scenario(house: House) -> None:
+        delivery = house.restarts._delivery = Scripted(house.restarts._delivery.url)
+        delivery.script.append((nothing, outcome))
+        unanswered = (await house.restarts.look(house._session)).unanswered
+        assert unanswered == outcome._replace(fault=told)
 
     play(scenario)
 
