@@ -1,9 +1,10 @@
 """Batches over the wire: in which protocol, what was counted, and what came of each row.
 
 Remote write is spoken in version 2.0 only to a receiver that has confirmed, in the header that 2.0 prescribes, how many samples of
-a first row it has written: others answer 204 to a body that they do not understand. With a refusal the header confirms as well.
-What may be there already goes in 1.0 until then: Prometheus refuses it, with a line in its log for each request of 1.0 and for each
-sample of 2.0. Law: `deliver` raises nothing for what a receiver does, and tells of each row whether it is done with.
+a first row it has written: others answer 204 to a body that they do not understand, or 5xx again and again. With a refusal the
+header confirms as well. What may be there already goes in 1.0 until then: Prometheus refuses it, with a line in its log for each
+request of 1.0 and for each sample of 2.0. Law: `deliver` raises nothing for what a receiver does, and tells of each row whether it
+is done with.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -74,6 +75,7 @@ class Sender:
         self.version: str | None = None  # of remote write, None = the receiver has not been asked
         self._known: Row | None = None  # one sample that the receiver has taken
         self._suspicions = 0
+        self._unanswered = 0  # questions for the version in a row that were answered with 5xx
         self.samples_max = SAMPLES_MAX
         self.doubtful_end = 0  # what ends there may have been taken without our knowing it
         self.counts = counts
@@ -110,6 +112,7 @@ class Sender:
     def ask_again(self) -> None:
         """The receiver is another process now, and may speak another version."""
         self.version = None
+        self._unanswered = 0
 
     async def _ask_version(self, session: aiohttp.ClientSession, row: Row, previous: Row | None) -> Delivered | None:
         """Try 2.0 with one row; what became of it, or None when it is to be sent in 1.0."""
@@ -128,6 +131,10 @@ class Sender:
             return None
         self.counts[FAILURES] += 1
         self._doubt(outcome, row)
+        self._unanswered = self._unanswered + 1 if outcome.status >= 500 else 0
+        if self._unanswered == SUSPICIONS:  # and has taken 1.0 each time between: what is in doubt has gone in it
+            self.version = VERSION_1_0
+            return None
         return Delivered((), outcome._replace(verdict=LATER))
 
     async def _send(self, session: aiohttp.ClientSession, rows: Sequence[Row], previous: Row | None) -> Outcome:

@@ -11,7 +11,7 @@ from protobufreader import request_1_0, request_2_0
 from pushworld import Receiver, rows_of
 
 from energyd.config import Push
-from energyd.export.sender import COUNTS, Sender
+from energyd.export.sender import COUNTS, SUSPICIONS, Sender
 
 WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
 
@@ -139,6 +139,43 @@ def test_a_receiver_that_is_away_is_asked_again(clock: Any) -> None:
                 assert sender.version == "1.0"
                 sender.ask_again()
                 assert sender.version is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_receiver_that_fails_at_the_question_again_and_again_gets_1_0(clock: Any, status: int) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.judge = lambda _body: web.Response(status=status) if "v2" in receiver.requests[-1][0]["Content-Type"] else None
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            versions: list[str | None] = []
+            async with sender.delivery.session() as session:
+                for number in range(SUSPICIONS):
+                    rows = rows_of(4, first=12 * number, at_ms=1_795_162_354_000 + 10_000 * number)
+                    while rows:
+                        rows = rows[len((await sender.deliver(session, rows, None)).done) :]
+                    versions.append(sender.version)
+            assert versions == [None] * (SUSPICIONS - 1) + ["1.0"]
+            questions = [headers for headers, _ in receiver.requests if "v2" in headers["Content-Type"]]
+            assert (len(questions), len(receiver.requests)) == (SUSPICIONS, 2 * SUSPICIONS)
+
+    asyncio.run(main())
+
+
+def test_a_receiver_that_fails_at_everything_for_a_while_is_asked_when_it_is_well(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            confirm = understands_2_0(receiver)
+            receiver.judge = lambda _body: web.Response(status=503)
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            async with sender.delivery.session() as session:
+                for _ in range(3 * SUSPICIONS):
+                    assert (await sender.deliver(session, rows_of(4), None)).stop is not None
+                receiver.judge = confirm
+                await deliver_all(sender, session, 0)
+                await deliver_all(sender, session, 1)
+            assert sender.version == "2.0"
 
     asyncio.run(main())
 
