@@ -4,9 +4,9 @@ Rows are halved first, the older half going first, then the series of one row. R
 already are sent one by one until the first that is not there; halving would send a younger one first, and what is older and not
 there would never be taken after that. A receiver of remote write 2.0 may write a part of what it refuses and tell how much: that is
 settled then, for whatever is sent once more is out of order. Law: nothing is given up because a receiver refuses everything: before
-anything is halved, and before a sample is given up for an answer of 500, one that it has taken before is sent once more, and if
-that is refused too, the batch waits. A row that is too old is too old as a whole; one that is out of order is given up as a whole
-when each eighth of it is.
+anything is halved, one that it has taken before is sent once more, and if that is refused too, the batch waits. A sample is given
+up for answers of 500 only when one that it has taken before is taken in between, again and again. A row that is too old is too old
+as a whole; one that is out of order is given up as a whole when each eighth of it is.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +17,9 @@ from energyd.spool.rows import Row
 
 SUSPECTS_MAX: Final = 8
 """Samples refused one by one, while none was taken and none is known to have been: then it is not the samples' fault."""
+
+CONFIRMATIONS: Final = 3
+"""Answers of 500 to one sample once more, each right after another one was taken, before it is given up: 500 may pass."""
 
 _EIGHTHS: Final = 8
 
@@ -70,6 +73,8 @@ class Sieve:
                 return Sifted(done, outcome)
             if outcome.verdict == TAKEN or outcome.lost:
                 self._alive = True
+                if outcome.verdict == TAKEN:
+                    self._known = self._known or _some(part[-1], range(1))
                 done += [(row, []) for row in part[:-1]]
                 done.append((part[-1], self._lost(part, outcome)))
                 if singly and parts:  # what comes next is not there either
@@ -121,25 +126,44 @@ class Sieve:
         return parts[::-1]
 
     async def _series(self, row: Row, parts: list[tuple[range, Outcome | None]]) -> list[Bad] | Outcome:
-        bad: list[Bad] = []
+        bad: dict[int, Outcome] = {}
         while parts:
             part, outcome = parts.pop()
-            outcome = outcome or await self._send([_some(row, part)], None)
+            some = _some(row, part)
+            outcome = outcome or await self._send([some], None)
+            if outcome.verdict == SUSPECT and len(part) == 1 and self._alive:
+                outcome = await self._again(some, outcome)
             if outcome.verdict == LATER:
                 return outcome
             if outcome.verdict == TAKEN:
+                if not self._alive:  # what was suspected when nothing had been taken is tried again
+                    parts += [(range(i, i + 1), None) for i, words in bad.items() if words.verdict == SUSPECT]
+                    bad = {i: words for i, words in bad.items() if words.verdict != SUSPECT}
                 self._alive = True
+                self._known = self._known or _some(row, part[:1])
             elif len(part) > 1:
                 half = len(part) // 2
                 parts += [(part[half:], None), (part[:half], None)]
-            elif outcome.verdict == SUSPECT and self._alive and not await self._lives():
-                return outcome._replace(verdict=LATER)
             else:
-                bad.append(Bad(row, part[0], outcome))
+                bad[part[0]] = outcome
                 if not self._alive and len(bad) >= SUSPECTS_MAX and outcome.verdict != OUT_OF_ORDER:
                     break
-        proven = self._alive or all(sample.outcome.verdict == OUT_OF_ORDER for sample in bad)
-        return bad if proven else bad[-1].outcome._replace(verdict=LATER)
+        proven = self._alive or all(words.verdict == OUT_OF_ORDER for words in bad.values())
+        if not proven:
+            return next(reversed(bad.values()))._replace(verdict=LATER)
+        return [Bad(row, i, words) for i, words in sorted(bad.items())]
+
+    async def _again(self, sample: Row, outcome: Outcome) -> Outcome:
+        """What comes of one sample that was answered with 500 when it is sent some more times, each after one that is taken."""
+        for _ in range(CONFIRMATIONS):
+            if not await self._lives():
+                return outcome._replace(verdict=LATER)
+            outcome = await self._send([sample], None)
+            if outcome.verdict == OUT_OF_ORDER:  # the 500 was not the receiver's word: it is there
+                return outcome._replace(verdict=TAKEN)
+            if outcome.verdict != SUSPECT:
+                break
+        return outcome
 
 
 def _some(row: Row, part: range) -> Row:

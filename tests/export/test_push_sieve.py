@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pushworld import rows_of
 
 from energyd.export.answers import LATER, OUT_OF_ORDER, REFUSED, SUSPECT, TAKEN, TOO_LARGE, TOO_OLD, Outcome
-from energyd.export.sieve import Sieve
+from energyd.export.sieve import CONFIRMATIONS, Sieve
 from energyd.spool.rows import Row
 
 
@@ -84,7 +84,10 @@ def test_exactly_the_refused_samples_are_given_up_and_all_others_delivered(bad, 
     assert [row for row, _ in sifted.done] == rows
     assert set(bad_of(sifted)) == wrong
     assert sorted(set(receiver.stored) - {(1, b"known ")}) == sorted(set(names(rows)) - wrong)
-    assert receiver.requests <= 3 + 2 * len(wrong) * 9, "a halving for each bad sample, not a request for each sample"
+    confirmations = 2 * CONFIRMATIONS if verdict == SUSPECT else 0
+    assert receiver.requests <= 3 + len(wrong) * (2 * 9 + confirmations), (
+        "a halving for each bad sample, not a request for each sample"
+    )
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -158,19 +161,68 @@ def test_what_was_taken_with_an_answer_of_500_is_out_of_order_because_it_is_ther
     assert not answers
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("ticks", [1, 8])
 @pytest.mark.parametrize("takes", range(2, 24))
-def test_a_receiver_whose_disk_is_full_meanwhile_is_given_nothing_up_for(takes):
+def test_a_receiver_whose_disk_is_full_meanwhile_is_given_nothing_up_for(takes, ticks, known):
     class Filling(Receiver):
         async def send(self, rows, previous):
             outcome = await super().send(rows, previous)
             return outcome if self.requests <= takes else Outcome(SUSPECT, "answered 500", status=500)
 
-    rows = rows_of(8, series=20)
-    poison = (rows[3].at_ms, rows[3].prefixes[7])
+    rows = rows_of(ticks, series=20)
+    poison = (rows[ticks // 2].at_ms, rows[ticks // 2].prefixes[7])
     receiver = Filling(lambda at_ms, prefix: REFUSED if (at_ms, prefix) == poison else None)
-    sifted = sift(rows, receiver)
+    sifted = sift(rows, receiver, known)
     assert set(bad_of(sifted)) <= {poison}
     assert sifted.stop is not None or bad_of(sifted)
+
+
+class Passing(Receiver):
+    """Fails with 500 at the requests `passing`, counted from 1, whatever is in them; `stores` what it fails at nevertheless."""
+
+    def __init__(self, verdict_of, passing, stores=False):
+        super().__init__(verdict_of)
+        self._passing, self._stores = passing, stores
+
+    async def send(self, rows, previous):
+        there = set(names(rows)) & set(self.stored)
+        if self._stores and there - {(1, b"known ")}:
+            return Outcome(OUT_OF_ORDER, "answered 400", status=400)
+        if self.requests + 1 not in self._passing:
+            return await super().send(rows, previous)
+        self.requests += 1
+        if self._stores:
+            self.stored += names(rows)
+        return Outcome(SUSPECT, "answered 500", status=500)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("verdict", [REFUSED, SUSPECT])
+@pytest.mark.parametrize("poisoned", [0, 7, 19])
+def test_an_answer_of_500_that_passes_costs_no_sample(known, verdict, poisoned):
+    rows = rows_of(2, series=20)
+    poison = (rows[0].at_ms, rows[0].prefixes[poisoned])
+    for begin in range(2, 24):
+        for count in (1, 2, 3):
+            receiver = Passing(lambda *name: verdict if name == poison else None, range(begin, begin + count))
+            sifted = sift(rows, receiver, known)
+            assert set(bad_of(sifted)) <= {poison}
+            assert sifted.stop is not None or set(names(rows)) - {poison} <= set(receiver.stored)
+
+
+def test_a_sample_that_is_taken_at_last_is_not_given_up():
+    rows = rows_of(1, series=4)
+    answers = iter([SUSPECT] * (3 + CONFIRMATIONS - 1))  # the row, its half, and then alone
+    slow = (rows[0].at_ms, rows[0].prefixes[0])
+    receiver = Receiver(lambda *name: next(answers, None) if name == slow else None)
+    assert sift(rows, receiver) == ([(rows[0], [])], None)
+
+
+def test_a_sample_that_was_taken_with_an_answer_of_500_is_there():
+    rows = rows_of(1, series=1)
+    receiver = Passing(lambda *_: None, [1], stores=True)
+    assert sift(rows, receiver) == ([(rows[0], [])], None)
 
 
 def test_a_request_that_is_too_large_is_halved_down_to_a_sample():
