@@ -1,7 +1,8 @@
 """The files of a spool: one is written at its end, the others wait to be read and are removed oldest first.
 
 A file is named after the ordinal of its first sample, so the names alone tell how many samples each holds. A restart never writes
-behind a tail that may be torn: it begins a file, and so does a write after one that failed. Raises OSError for what a disk does.
+behind a tail that may be torn: it begins a file, and so does a write after one that failed. Raises OSError for what a disk does,
+of which Unsynced says that nobody knows how much of the file that was written is there.
 """
 
 import errno
@@ -43,6 +44,10 @@ def segments_in(directory: Path) -> list[Segment]:
             status = path.stat()
             found.append(Segment(int(path.stem), path, status.st_size, status.st_mtime_ns / NS_PER_S))
     return sorted(found)
+
+
+class Unsynced(OSError):
+    """What was written to the last file since it was synced is perhaps not on the disk, and never will be."""
 
 
 class Content:
@@ -196,14 +201,14 @@ class Segments:
             raise
 
     def append(self, record: bytes, now_s: float) -> None:
-        """Write `record` whole, or raise OSError; after that the next record begins a file."""
+        """Write `record` whole, or raise OSError; after that the next record begins a file, and this one is sealed."""
         assert self._active is not None, "BUG: a record was written before a file was begun"
         written = 0
         try:
             while written < len(record):
                 written += os.write(self._file, record[written:])
         except OSError:
-            self.set_aside()
+            self.seal()
             raise
         self.writes += 1
         self.written_bytes += len(record)
@@ -219,6 +224,8 @@ class Segments:
             try:
                 if self._sync:
                     os.fdatasync(self._file)
+            except OSError as error:
+                raise Unsynced(error.errno, error.strerror) from error
             finally:
                 self.set_aside()
 

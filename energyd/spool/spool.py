@@ -24,7 +24,7 @@ from energyd.service.clock import Clock
 from energyd.spool.cursor import Cursor
 from energyd.spool.format import PROGRESS, pack
 from energyd.spool.rows import Row, RowEncoder, Values
-from energyd.spool.segments import Content, Segment, Segments
+from energyd.spool.segments import Content, Segment, Segments, Unsynced
 from energyd.units import NS_PER_MS, NS_PER_S
 
 SPOOL_FULL: Final = "spool_full"
@@ -171,7 +171,7 @@ class Spool:
         try:
             self._segments.append(pack(PROGRESS, self.cursor.end, 0, 0, 0, self._progress()), self._now_s())
         except OSError as error:
-            self._failed(error)
+            self._not_written(error)
             return None
         self._committed = self._serial
         self._committing = self._written
@@ -274,9 +274,7 @@ class Spool:
                     self._segments.append(pack(PROGRESS, row.first, 0, 0, 0, self._progress()), self._now_s())
                 self._segments.append(self._encoder.encode(row, self._segments.offset or 0), self._now_s())
             except OSError as error:
-                if error.errno == errno.EIO:
-                    self._rewind()
-                self._failed(error)
+                self._not_written(error)
                 return
             self._written = row.end
         if self.fault:
@@ -292,10 +290,17 @@ class Spool:
                 advice = f"`energyd spool replay {apart.name} --to URL` sends them"
                 self._complain("apart", f"{apart}: samples from before, which could not be read at the start; {advice}")
 
+    def _not_written(self, error: OSError) -> None:
+        """A write has failed, which may tell of those before it, too."""
+        if isinstance(error, Unsynced) or error.errno == errno.EIO:
+            self._rewind()
+        self._failed(error)
+
     def _rewind(self) -> None:
         """Write again what was written since the last sync, as far as memory has it."""
         in_memory = self._recent[0].first if self._recent else self.cursor.end
         self._written = min(self._written, max(self._synced, in_memory))
+        self._committing = min(self._committing, self._written)  # a sync that is under way tells nothing of what is written again
 
     def _failed(self, error: OSError) -> None:
         self.fault = error.strerror or str(error)

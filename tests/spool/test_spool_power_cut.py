@@ -1,5 +1,6 @@
 """A power cut: of the page cache nothing is left, or anything. What was forced to the disk is there, and waits or is known."""
 
+import errno
 import os
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from spoolworld import World, good, read_all
 
+from energyd.spool.spool import WRITE_AGAIN_S
 from powercut import Disk
 
 ROWS_OF_FIRST_COMMIT = 3
@@ -33,6 +35,94 @@ def cut(world, disk, one, **survived):
 def patch(monkeypatch):
     """As `monkeypatch`, for several disks one after the other in a test."""
     return monkeypatch
+
+
+class FullDisk:
+    """Calls of os that fail once when told to, without effect."""
+
+    def __init__(self, patch):
+        self.next: dict[str, int] = {}
+        for name in ("write", "fdatasync"):
+            patch.setattr(os, name, self._failing(name, getattr(os, name)))
+
+    def _failing(self, name, really):
+        def call(*arguments):
+            if name in self.next:
+                number = self.next.pop(name)
+                raise OSError(number, os.strerror(number))
+            return really(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("calls", [["fdatasync"], ["write"], ["write", "fdatasync"]], ids=" and ".join)
+def test_what_a_disk_that_was_full_has_not_taken_is_written_once_more(tmp_path, patch, calls, number):
+    """Many file systems tell only at the sync that they have no room for what was written, and then forget it."""
+    full = FullDisk(patch)
+    world = World(tmp_path / "disk", max_bytes=1 << 14)
+    disk = Disk(world.place, tmp_path / "attic", patch)
+    one = world.open()
+    world.fill(one, ROWS_OF_FIRST_COMMIT)
+    commit(one)
+    world.fill(one, 2)
+    full.next = dict.fromkeys(calls, number)
+    while full.next:
+        world.fill(one, 1)
+    assert one.fault
+    world.clock.turn(WRITE_AGAIN_S + 1)
+    world.fill(one, 2)
+    assert not one.fault
+    commit(one)
+    end = one.cursor.end
+
+    again = cut(world, disk, one)
+
+    waiting = read_all(again)
+    assert [row.first for row in waiting] == list(range(0, end, 10))
+    assert good(waiting)
+    assert not sum(again.dropped.values())
+
+
+def test_a_full_disk_at_a_commit_costs_nothing_either(tmp_path, patch):
+    full = FullDisk(patch)
+    world = World(tmp_path / "disk")
+    disk = Disk(world.place, tmp_path / "attic", patch)
+    one = world.open()
+    world.fill(one, ROWS_OF_FIRST_COMMIT)
+    commit(one)
+    world.fill(one, 2)
+    full.next = dict.fromkeys(["write", "fdatasync"], errno.ENOSPC)
+    commit(one)
+    world.clock.turn(WRITE_AGAIN_S + 1)
+    world.fill(one, 1)
+    commit(one)
+    assert [row.first for row in read_all(cut(world, disk, one))] == list(range(0, one.cursor.end, 10))
+
+
+def test_a_sync_that_was_under_way_when_another_failed_proves_nothing(tmp_path, patch):
+    """The error of a file is told to one of them only."""
+    full = FullDisk(patch)
+    world = World(tmp_path / "disk", max_bytes=1 << 14)
+    disk = Disk(world.place, tmp_path / "attic", patch)
+    one = world.open()
+    world.fill(one, ROWS_OF_FIRST_COMMIT)
+    commit(one)
+    world.fill(one, 2)
+    under_way = one.commit()
+    full.next = {"fdatasync": errno.ENOSPC}
+    while full.next:
+        world.fill(one, 1)
+    world.clock.turn(WRITE_AGAIN_S + 1)
+    world.fill(one, 1)
+    os.close(under_way)
+    one.synced(None)
+    os.close(one.commit())
+    one.synced(OSError(errno.ENOSPC, "No space left on device"))
+    world.clock.turn(WRITE_AGAIN_S + 1)
+    world.fill(one, 1)
+    commit(one)
+    assert [row.first for row in read_all(cut(world, disk, one))] == list(range(0, one.cursor.end, 10))
 
 
 steps = st.lists(
