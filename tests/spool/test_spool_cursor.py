@@ -73,7 +73,9 @@ class CursorMachine(RuleBasedStateMachine):
         now = {i for lo, hi in self.cursor.pending for i in range(lo, hi)}
         added = now - self.pending
         assert all(i in self.acknowledged for i in added), "only what was acknowledged"
-        assert all(self.acknowledged[i] >= max(self.acknowledged.values()) - keep_ms - 1000 for i in added)
+        at_ms = self.acknowledged
+        last_ms = max((at_ms[i] for i in at_ms.keys() - self.pending - self.given_up), default=0)  # of what was not replayed before
+        assert all(at_ms[i] >= last_ms - keep_ms - 1000 for i in added)
         self.again |= {i for lo, hi in self.cursor.replayed for i in range(lo, hi)} & now
         self.pending = now
 
