@@ -2,9 +2,10 @@
 
 1.0: prometheus.io/docs/specs/prw/remote_write_spec (WriteRequest{timeseries=1}, TimeSeries{labels=1, samples=2}, Label{name=1,
 value=2}, Sample{value=1, timestamp=2}). 2.0: .../remote_write_spec_2_0 (Request{symbols=4, timeseries=5}, TimeSeries{labels_refs=1,
-samples=2}). Five message shapes need no library: a sample of this century is always 18 bytes, because a double has 8 and today's
-milliseconds are a varint of 6, so the samples of a batch are one array. Snappy's compression is left out: a literal is valid snappy
-(github.com/google/snappy, format_description.txt) and costs nothing, while samples would hardly shrink.
+samples=2, metadata=5}, Metadata{type=1, help_ref=3, unit_ref=4}). Six message shapes need no library: a sample of this century is
+always 18 bytes, because a double has 8 and today's milliseconds are a varint of 6, so the samples of a batch are one array.
+Snappy's compression is left out: a literal is valid snappy (github.com/google/snappy, format_description.txt) and costs nothing,
+while samples would hardly shrink.
 
 Law: labels are sorted, unique and not empty; a series that is in one row and not in the next gets a stale marker at the time of the
 next; a batch names each series once, its samples in the order of time. An empty label is none, so a series is the same with it and
@@ -18,6 +19,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from energyd.export.metric import COUNTER, GAUGE, INFO, INHERITED_COUNTER, INHERITED_GAUGE, SUMMARY, Metric
 from energyd.spool.rows import Row
 
 STALE: Final = 0x7FF0000000000002
@@ -30,6 +32,7 @@ _SAMPLE: Final = struct.Struct("<3sQB6s")
 _SAMPLE_HEAD: Final = b"\x12\x10\x09"  # TimeSeries.samples, 16 bytes: Sample.value
 _SAMPLE_TIME: Final = 0x10  # Sample.timestamp
 _SAMPLES: Final = np.dtype([("head", "S3"), ("value", "<u8"), ("tag", "u1"), ("time", "V6")])
+_TYPES: Final = {COUNTER: 1, INHERITED_COUNTER: 1, GAUGE: 2, INHERITED_GAUGE: 2, SUMMARY: 5, INFO: 6}  # Metadata.MetricType
 _CACHE_SLACK: Final = 1000
 
 Labels = tuple[tuple[str, str], ...]
@@ -48,8 +51,13 @@ class RemoteWrite:
 
     def __init__(self, labels: Labels = ()) -> None:
         self._added = labels
-        self._pairs: dict[bytes, Labels] = {}
+        self._texts: dict[bytes, tuple[str, tuple[str, ...]]] = {}  # the name, and the names and values of all labels
         self._encoded: dict[bytes, bytes] = {}
+        self._metrics: dict[str, Metric] = {}
+
+    def describe(self, metrics: Iterable[Metric]) -> None:
+        """From now on 2.0 tells type, help and unit of their series."""
+        self._metrics.update((metric.name, metric) for metric in metrics)
 
     def encode(self, rows: Sequence[Row], previous: Row | None) -> Encoded:
         """A request of version 1.0, compressed. `previous` is the row before the first, as far as it is known."""
@@ -68,24 +76,37 @@ class RemoteWrite:
         series, markers = samples_of(rows, previous)
         self._forget(len(series))
         symbols = {"": 0}
+        metadata: dict[str, bytes] = {}
         parts: list[bytes] = []
         for prefix, samples in series:
-            texts = (text for pair in self._labels(prefix) for text in pair)
+            name, texts = self._texts.get(prefix) or self._split(prefix)
             refs = b"".join([varint(symbols.setdefault(text, len(symbols))) for text in texts])
-            body = b"\x0a" + varint(len(refs)) + refs + samples
+            if name not in metadata:
+                metadata[name] = self._metadata(name, symbols)
+            body = b"\x0a" + varint(len(refs)) + refs + samples + metadata[name]
             parts += (b"\x2a", varint(len(body)), body)
         table = b"".join([_field(b"\x22", symbol.encode()) for symbol in symbols])
         return Encoded(snappy_literal(table + b"".join(parts)), sum(len(row.prefixes) for row in rows), markers)
 
+    def _metadata(self, name: str, symbols: dict[str, int]) -> bytes:
+        """The field `metadata` of a series; nothing for one that nobody has described, as those of an earlier version may be."""
+        metric = self._metrics.get(name)
+        if metric is None:
+            return b""
+        help_ref, unit_ref = (varint(symbols.setdefault(text, len(symbols))) for text in (metric.help, metric.unit))
+        return _field(b"\x2a", b"\x08" + varint(_TYPES.get(metric.type, 0)) + b"\x18" + help_ref + b"\x20" + unit_ref)
+
+    def _split(self, prefix: bytes) -> tuple[str, tuple[str, ...]]:
+        labels = self._labels(prefix)
+        split = self._texts[prefix] = dict(labels)["__name__"], tuple(text for pair in labels for text in pair)
+        return split
+
     def _labels(self, prefix: bytes) -> Labels:
-        pairs = self._pairs.get(prefix)
-        if pairs is None:
-            merged = {name: value for name, value in (*labels_of(prefix), *self._added) if value}
-            pairs = self._pairs[prefix] = tuple(sorted(merged.items()))
-        return pairs
+        merged = {name: value for name, value in (*labels_of(prefix), *self._added) if value}
+        return tuple(sorted(merged.items()))
 
     def _forget(self, series: int) -> None:
-        for cache in (self._pairs, self._encoded):
+        for cache in (self._texts, self._encoded):
             if len(cache) > 2 * series + _CACHE_SLACK:
                 cache.clear()
 

@@ -72,6 +72,7 @@ class Sender:
             self.delivery.url = self.delivery.url.update_query([*self.delivery.url.query.items(), *extra])
         self._in_thread = in_thread
         self._remote_write = RemoteWrite(settings.labels)
+        self.describe = self._remote_write.describe
         self.version: str | None = None  # of remote write, None = the receiver has not been asked
         self._known: Row | None = None  # one sample that the receiver has taken
         self._suspicions = 0

@@ -147,6 +147,7 @@ class Target:
         snapshot, rendered = current
         series = [one for one in rendered.series if self._wanted(one.metric.name)]
         if series:
+            self.sender.describe(one.metric for one in series)
             await self._in_thread(self._spooling.append, snapshot.real_ns, series)
             if self._fsync == "tick":
                 await self._sync()

@@ -107,9 +107,19 @@ def request_2_0(body: bytes) -> list[Series]:
                     ref, at = varint(part, at)
                     refs.append(symbols[ref])
                 labels = list(zip(refs[::2], refs[1::2], strict=True))
-            else:
-                assert kind == 2
+            elif kind == 2:
                 samples.append(sample(part))
+            else:
+                assert kind == 5
         result.append((tuple(labels), samples))
     assert symbols[:1] == [""]
     return result
+
+
+def metadata_2_0(body: bytes) -> list[tuple[int, str, str] | None]:
+    """(type, help, unit) of each series of an io.prometheus.write.v2.Request."""
+    request = list(fields(unsnappy(body)))
+    symbols = [value.decode() for number, value in request if number == 4]
+    found = [dict(fields(value)).get(5) for number, value in request if number == 5]
+    told = [None if one is None else dict(fields(one)) for one in found]
+    return [None if one is None else (one[1], symbols[one[3]], symbols[one[4]]) for one in told]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protobufreader import request_1_0, request_2_0, unsnappy
+from protobufreader import metadata_2_0, request_1_0, request_2_0, unsnappy
 from pushworld import row, rows_of
 
 from energyd.export import importtext
-from energyd.export.metric import Family, gauge
+from energyd.export.catalogue import CATALOGUE
+from energyd.export.metric import HISTOGRAM, Family, counter, gauge
 from energyd.export.remotewrite import STALE, RemoteWrite, labels_of, snappy_literal, varint
 from energyd.export.render import Renderer
 from energyd.spool.rows import Row
@@ -45,6 +46,26 @@ def test_every_sample_arrives_with_its_bits_and_time(encode):
     assert encode(rows) == [
         ((("__name__", "m"), ("i", str(i))), [(one.at_ms, bits(one.values[i])) for one in rows]) for i in range(4)
     ]
+
+
+def test_2_0_tells_type_help_and_unit_of_what_was_described():
+    writer = RemoteWrite()
+    writer.describe([counter("a_joules_total", "joules", "Energy.", ("i",), "1"), gauge("b", "", "A state.", (), "1")])
+    row_of_four = Row(0, NOW_MS, [b'a_joules_total{i="1"} ', b'a_joules_total{i="2"} ', b"b ", b"unknown "], np.zeros(4))
+    body = writer.encode_2_0([row_of_four], None).body
+    assert metadata_2_0(body) == [(1, "Energy.", "joules"), (1, "Energy.", "joules"), (2, "A state.", ""), None]
+    assert [dict(labels)["__name__"] for labels, _ in request_2_0(body)] == ["a_joules_total", "a_joules_total", "b", "unknown"]
+
+
+def test_every_type_of_our_metrics_is_one_of_2_0():
+    """Of a histogram only what its parts are: their names are not its own."""
+    writer = RemoteWrite()
+    writer.describe(CATALOGUE)
+    of_one_name = [metric for metric in CATALOGUE if metric.type != HISTOGRAM]
+    names = [f"{metric.name} ".encode() for metric in of_one_name]
+    told = metadata_2_0(writer.encode_2_0([Row(0, NOW_MS, names, np.zeros(len(names)))], None).body)
+    assert [one[1:] for one in told] == [(metric.help, metric.unit) for metric in of_one_name]
+    assert all(one[0] for one in told)
 
 
 def test_labels_are_sorted_and_those_of_the_target_win_and_empty_ones_are_left_out(encode):

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from protobufreader import request_1_0, request_2_0
-from pushworld import Receiver, rows_of
+from protobufreader import metadata_2_0, request_1_0, request_2_0
+from pushworld import SERIES, Receiver, World, rows_of
 
+from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Push
+from energyd.export.catalogue import CATALOGUE
 from energyd.export.sender import COUNTS, SUSPICIONS, Sender
 
 WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
@@ -122,6 +125,20 @@ def test_what_a_receiver_has_not_written_of_a_batch_is_counted_and_not_sent_agai
             assert len(done) == 3
             assert len(receiver.requests) == 2
             assert sender.counts["sent"] == 3 + 9
+
+    asyncio.run(main())
+
+
+def test_what_is_pushed_in_2_0_is_described_as_it_is_shown(tmp_path: Path, clock: Any, snapshot: Snapshot) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.judge = understands_2_0(receiver)
+            world = World(tmp_path, clock, snapshot, receiver)
+            task = world.start()
+            await world.until(lambda: world.target.counts["batches"] > 1)
+            await world.stop(task)
+            [metric] = [metric for metric in CATALOGUE if metric.name == SERIES]
+            assert all(metadata_2_0(body) == [(2, metric.help, metric.unit)] for _, body in receiver.requests)
 
     asyncio.run(main())
 
