@@ -13,7 +13,7 @@ from pushworld import row, rows_of
 
 from energyd.export import importtext
 from energyd.export.catalogue import CATALOGUE
-from energyd.export.metric import HISTOGRAM, Family, counter, gauge
+from energyd.export.metric import HISTOGRAM, INHERITED_COUNTER, INHERITED_GAUGE, Metric, counter, gauge
 from energyd.export.remotewrite import STALE, RemoteWrite, labels_of, snappy_literal, varint
 from energyd.export.render import Renderer
 from energyd.spool.rows import Row
@@ -55,6 +55,14 @@ def test_2_0_tells_type_help_and_unit_of_what_was_described():
     body = writer.encode_2_0([row_of_four], None).body
     assert metadata_2_0(body) == [(1, "Energy.", "joules"), (1, "Energy.", "joules"), (2, "A state.", ""), None]
     assert [dict(labels)["__name__"] for labels, _ in request_2_0(body)] == ["a_joules_total", "a_joules_total", "b", "unknown"]
+
+
+@pytest.mark.parametrize(("kind", "number"), [(INHERITED_COUNTER, 1), (INHERITED_GAUGE, 2)])
+def test_a_renamed_metric_has_the_type_that_it_is(kind, number):
+    writer = RemoteWrite()
+    writer.describe([Metric("renamed", kind, "", "Text.", (), "1")])
+    body = writer.encode_2_0([Row(0, NOW_MS, [b"renamed "], np.zeros(1))], None).body
+    assert metadata_2_0(body) == [(number, "Text.", "")]
 
 
 def test_every_type_of_our_metrics_is_one_of_2_0():
