@@ -13,7 +13,7 @@ from pushworld import row, rows_of
 
 from energyd.export import importtext
 from energyd.export.catalogue import CATALOGUE
-from energyd.export.metric import HISTOGRAM, INHERITED_COUNTER, INHERITED_GAUGE, Metric, counter, gauge
+from energyd.export.metric import HISTOGRAM, INHERITED_COUNTER, INHERITED_GAUGE, Family, Metric, counter, gauge
 from energyd.export.remotewrite import STALE, RemoteWrite, labels_of, snappy_literal, varint
 from energyd.export.render import Renderer
 from energyd.spool.rows import Row
