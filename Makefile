@@ -27,11 +27,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runs: setup.cfg pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(INSTALL) --editable '.[supervisor]'
+	$(INSTALL) --editable '.[supervisor,fast]'
 	@touch $@
 
 $(VENV)/.tests: setup.cfg pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(INSTALL) --editable '.[supervisor,test]'
+	$(INSTALL) --editable '.[supervisor,fast,test]'
 	@touch $@ $(VENV)/.runs
 
 run: $(VENV)/.runs ## start energyd in the foreground; what this machine lacks is simulated
@@ -68,7 +68,7 @@ golden: $(VENV)/.tests ## write the golden scrapes anew, after a deliberate chan
 	cd tests/export && ../../$(GENERATE) test_golden_scrape
 
 $(VENV)/.bench: setup.cfg | $(VENV)/.tests
-	$(INSTALL) --editable '.[supervisor,test,bench]'
+	$(INSTALL) --editable '.[supervisor,fast,test,bench]'
 	@touch $@
 
 bench: $(VENV)/.bench ## run every benchmark; bench/README.md has the last results

@@ -3,10 +3,11 @@
 `finished`: the bytes are there already; the server runs on CPU 0, `wrk` on CPU 1, 2 s a row; `paced`: a scrape every 5 ms instead
 of one after the other, so that two processors have time for what else there is. `folding`: a scrape every 60 ms, so that each
 finds the bytes too old and a tenth of the values changed, and waits for folding, collecting, rendering and compressing; the server
-runs where the kernel puts it, as in life. `coming and going`: besides, a process has ended and another one begun. `bare` is a loop
-that sends the same bytes from one blocking socket to whatever asks: nobody can undercut it, and what it takes is the machine.
-`CPU` is that of the server, all its threads. Under `chrt -f 10` the paced rows and all that fold leave out what else the machine
-does; not those of wrk, because the kernel takes a twentieth of each second from who never pauses.
+runs where the kernel puts it, as in life. `coming and going`: besides, a process has ended and another one begun. `gzip` is made by
+isal where it is installed, `gzip of zlib` is what others have. `bare` is a loop that sends the same bytes from one blocking socket
+to whatever asks: nobody can undercut it, and what it takes is the machine. `CPU` is that of the server, all its threads. Under
+`chrt -f 10` the paced rows and all that fold leave out what else the machine does; not those of wrk, because the kernel takes a
+twentieth of each second from who never pauses.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export.collect import collect
+from energyd.export.encoding import GzipEncoder
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.render import Renderer
@@ -84,7 +86,8 @@ class Changing:
 
 async def serve_ours(series: int, port: int, mode: str) -> None:
     metrics = HttpMetrics(SYSTEM_CLOCK)
-    served = Served(Changing(series, mode).fold, SYSTEM_CLOCK, "bench", tail=metrics.exposition)
+    encoders = {"gzip": GzipEncoder()} if mode == "zlib" else None
+    served = Served(Changing(series, mode).fold, SYSTEM_CLOCK, "bench", tail=metrics.exposition, encoders=encoders)
     app = application(served, metrics, path="/metrics", rings=(), version="bench", clock=SYSTEM_CLOCK)
     await start(app, "127.0.0.1", port)
     gc.freeze()  # as the aggregator does
@@ -205,9 +208,10 @@ def main(sizes: list[int]) -> None:
         with running([sys.executable, __file__, "--serve", "folding", str(series), str(port)], port, pinned=False) as pid:
             row(series, "energyd", "plain, folding", folding(pid, port))
             row(series, "energyd", "gzip, folding", folding(pid, port, gzip))
-        port = free_port()
-        with running([sys.executable, __file__, "--serve", "coming", str(series), str(port)], port, pinned=False) as pid:
-            row(series, "energyd", "gzip, coming and going", folding(pid, port, gzip))
+        for mode, what in (("coming", "gzip, coming and going"), ("zlib", "gzip of zlib, folding")):
+            port = free_port()
+            with running([sys.executable, __file__, "--serve", mode, str(series), str(port)], port, pinned=False) as pid:
+                row(series, "energyd", what, folding(pid, port, gzip))
         port = free_port()
         with running([sys.executable, __file__, "--serve", "client", str(series), str(port)], port) as pid:
             row(series, "prometheus_client", "plain, 1 connection", wrk(pid, port, 1))

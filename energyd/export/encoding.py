@@ -1,9 +1,10 @@
 """Content codings of finished bodies: gzip (RFC 1952) always, zstd (RFC 8878) where this Python has it (3.14 and later).
 
-A large body is cut into pieces that are deflated (RFC 1951) without reference to each other and end on byte boundaries, so any
-number of threads can take from them and the result is one ordinary gzip member. The calling thread takes pieces too and never waits
-for a helper: a piece that one has begun and not finished, because it lost its processor, is deflated once more. When no other
-processor is free, this costs hardly more than deflating in one go.
+Where the library isal is installed it makes the gzip: four times faster than zlib, and smaller. Without it a large body is cut into
+pieces that are deflated (RFC 1951) without reference to each other and end on byte boundaries, so any number of threads can take
+from them and the result is one ordinary gzip member. The calling thread takes pieces too and never waits for a helper: a piece that
+one has begun and not finished, because it lost its processor, is deflated once more. When no other processor is free, this costs
+hardly more than deflating in one go.
 """
 
 import importlib
@@ -20,7 +21,17 @@ IDENTITY: Final = ""
 _LEVEL: Final = 1  # 20 times faster than 9 for bodies that are a fifth larger
 _PIECE: Final = 128 << 10  # bytes; a new window for each costs 3 % in size
 _RAW: Final = -zlib.MAX_WBITS
+_GZIP_BITS: Final = zlib.MAX_WBITS | 16  # with the header and trailer of gzip
 _HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"  # deflate, no name, no time, fastest, unknown system
+
+
+def gzip_encoder(load: Callable[[str], Any] = importlib.import_module) -> Callable[[bytes], bytes]:
+    """What compresses to gzip, by the fastest means that there are."""
+    try:
+        module = load("isal.isal_zlib")
+    except ImportError:
+        return GzipEncoder()
+    return lambda body: bytes(module.compress(body, _LEVEL, _GZIP_BITS))
 
 
 class GzipEncoder:
@@ -33,7 +44,7 @@ class GzipEncoder:
     def __call__(self, body: bytes) -> bytes:
         count = -(-len(body) // _PIECE)
         if count < 2 or not self._helpers:
-            return zlib.compress(body, _LEVEL, zlib.MAX_WBITS | 16)
+            return zlib.compress(body, _LEVEL, _GZIP_BITS)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._helpers, "gzip")
         pieces = [b""] * count
@@ -68,4 +79,4 @@ def zstd_encoder(load: Callable[[str], Any] = importlib.import_module) -> Callab
 def encoders() -> dict[str, Callable[[bytes], bytes]]:
     """Every coding that can be offered, the preferred one first."""
     zstd = zstd_encoder()
-    return {**({ZSTD: zstd} if zstd else {}), GZIP: GzipEncoder()}
+    return {**({ZSTD: zstd} if zstd else {}), GZIP: gzip_encoder()}

@@ -11,7 +11,7 @@ from typing import Final
 
 from energyd.aggregate.snapshot import Group, Process, Snapshot
 from energyd.export import windows
-from energyd.export.metric import FLOAT, INFO, NS, UJ, Family, LabelValues, Metric, counter, gauge
+from energyd.export.metric import FLOAT, INFO, NS, UJ, Family, Labels, LabelValues, Metric, counter, gauge
 
 _GROUP: Final = ("group", "kind", "runtime", "environment")
 _GROUPS: Final = "usage.max_groups + 1"
@@ -211,14 +211,17 @@ def _labels_with_source(rows: tuple[LabelValues, ...], source: str) -> list[Labe
 
 def _process_info(snapshot: Snapshot) -> Family:
     columns = dict(zip(Process._fields, zip(*snapshot.processes.visible, strict=True), strict=False))
-    rows = _process_labels(*(columns.get(name, ()) for name in ("pid", "comm", "group", "environment", "cmdline")))
-    return Family(PROCESS_INFO, rows, [1] * len(rows))
+    rows = _process_rows(*(columns.get(name, ()) for name in ("pid", "comm", "group", "environment", "cmdline")))
+    return Family(PROCESS_INFO, Labels(rows, _process_labels), [1] * len(rows))
 
 
-@lru_cache(maxsize=2)
-def _process_labels(pids: tuple[int, ...], *texts: tuple[str, ...]) -> list[LabelValues]:
-    rows = zip([str(pid) if pid else "" for pid in pids], *texts, strict=True)
-    return [row for row in rows if row[0]]
+@lru_cache(maxsize=1)
+def _process_rows(pids: tuple[int, ...], *texts: tuple[str, ...]) -> list[tuple[int | str, ...]]:
+    return [row for row in zip(pids, *texts, strict=True) if row[0]]
+
+
+def _process_labels(row: tuple[int | str, ...]) -> LabelValues:
+    return tuple(map(str, row))
 
 
 def _attribution_info(snapshot: Snapshot) -> Family:

@@ -1,7 +1,7 @@
 """What a metric is, and its series in column form."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Final, NamedTuple, overload
 
 COUNTER: Final = "counter"
 GAUGE: Final = "gauge"
@@ -42,6 +42,30 @@ class Metric(NamedTuple):
         """The name in OpenMetrics metadata: without the suffix that belongs to the type."""
         suffix = {COUNTER: "_total", INFO: "_info"}.get(self.type, "")
         return self.name.removesuffix(suffix)
+
+
+class Labels(Sequence[LabelValues]):
+    """The labels that `make` makes of each of `rows`, when they are asked for.
+
+    Families of the very same rows are followed together (`energyd.export.render`). No row is there twice, and what `make` makes of
+    a row never changes.
+    """
+
+    def __init__(self, rows: Sequence[Hashable], make: Callable[[Any], LabelValues]) -> None:
+        self.rows = rows
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int, /) -> LabelValues: ...
+
+    @overload
+    def __getitem__(self, place: slice, /) -> list[LabelValues]: ...
+
+    def __getitem__(self, place: int | slice, /) -> LabelValues | list[LabelValues]:
+        return list(map(self._make, self.rows[place])) if isinstance(place, slice) else self._make(self.rows[place])
 
 
 class Family(NamedTuple):

@@ -5,10 +5,11 @@ Law: the energy of a process that leaves the view or ends goes on being counted,
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import repeat
 from typing import Final
 
 from energyd.aggregate.snapshot import Host, Process, Processes
-from energyd.export.metric import FLOAT, NS, UJ, Family, LabelValues, Metric, Row, counter, gauge
+from energyd.export.metric import FLOAT, NS, UJ, Family, Labels, LabelValues, Metric, Row, counter, gauge
 
 _PROCESS: Final = ("pid", "comm", "cgroup", "uid")
 _PROCESSES: Final = "usage.top + 1"
@@ -59,7 +60,8 @@ PROCESSES = gauge("energyd_processes", "", "Processes alive.", (), "1")
 
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 _NONE: Final[tuple[tuple[()], ...]] = ((),) * len(Process._fields)  # the columns of no process
-_OTHER: Final = ("", "other", "", "")
+_OTHER: Final = (0, "other", "", "")
+_Row = tuple[int, str, str, int | str, str]
 
 
 def rows(processes: Processes, host: Host) -> Iterator[Row]:
@@ -78,19 +80,26 @@ def families(processes: Processes, host: Host) -> dict[str, Family]:
     pids, comms, cgroups, uids, energies_uj, powers_w, cpus_ns, *_ = (
         zip(*processes.visible, strict=True) if processes.visible else _NONE
     )
-    labels = _labels(pids, comms, cgroups, uids)
-    columns = [Family(PROCESS_CPU, labels, [*cpus_ns, processes.other_cpu_ns])]
+    rows = _rows(pids, comms, cgroups, uids, host.source)
+    columns = [Family(PROCESS_CPU, Labels(rows, _labels), [*cpus_ns, processes.other_cpu_ns])]
     if host.energy_uj is not None:
-        labels = _labels(pids, comms, cgroups, uids, host.source)
+        labels = Labels(rows, _labels_with_source)
         columns.append(Family(PROCESS_ENERGY, labels, [*energies_uj, processes.other_energy_uj]))
         columns.append(Family(PROCESS_POWER, labels, list(map(float, (*powers_w, processes.other_power_w)))))
     return {family.metric.name: family for family in columns}
 
 
-@lru_cache(maxsize=4)  # as long as the same processes are visible, the very same list: the renderer sees it at once
-def _labels(
-    pids: tuple[int, ...], comms: tuple[str, ...], cgroups: tuple[str, ...], uids: tuple[int, ...], *source: str
-) -> list[LabelValues]:
-    if source:
-        return [row + source for row in _labels(pids, comms, cgroups, uids)]
-    return [*zip([str(pid) if pid else "" for pid in pids], comms, cgroups, map(str, uids), strict=True), _OTHER]
+@lru_cache(maxsize=1)  # as long as the same processes are visible, the very same list: the renderer sees it at once
+def _rows(
+    pids: tuple[int, ...], comms: tuple[str, ...], cgroups: tuple[str, ...], uids: tuple[int, ...], source: str
+) -> list[_Row]:
+    return [*zip(pids, comms, cgroups, uids, repeat(source)), (*_OTHER, source)]
+
+
+def _labels(row: _Row) -> LabelValues:
+    pid, comm, cgroup, uid, _ = row
+    return str(pid) if pid else "", comm, cgroup, str(uid)
+
+
+def _labels_with_source(row: _Row) -> LabelValues:
+    return *_labels(row), row[-1]

@@ -146,7 +146,11 @@ def test_a_meter_never_heard_has_no_age(snapshot: Snapshot) -> None:
     assert dict(zip(*families["energyd_meter_link_up"][1:], strict=True)) == {("house",): 1, ("shed",): 0}
 
 
-def test_collecting_twice_gives_the_same_label_tuples_so_that_comparing_them_is_cheap(snapshot: Snapshot) -> None:
-    name = "energyd_process_energy_joules_total"
-    first, second = ({f.metric.name: f for f in collect.collect(snapshot, "1")}[name].labels for _ in range(2))
-    assert all(a is b for a, b in zip(first[:-1], second[:-1], strict=True))
+def test_the_families_of_processes_share_their_rows_and_keep_them_so_that_following_them_is_cheap(snapshot: Snapshot) -> None:
+    names = ("energyd_process_cpu_seconds_total", "energyd_process_energy_joules_total", "energyd_process_power_watts")
+    collected = [{f.metric.name: f.labels for f in collect.collect(snapshot, "1")} for _ in range(2)]
+    rows = [labels[name].rows for labels in collected for name in names]
+    assert all(each is rows[0] for each in rows)
+    first, energy = collected[0][names[0]], collected[0][names[1]]
+    assert [(*labels, "rapl") for labels in first] == list(energy) == energy[:]
+    assert energy[-1] == ("", "other", "", "", "rapl")

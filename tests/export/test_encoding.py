@@ -11,7 +11,7 @@ import zlib
 import pytest
 
 from energyd.export import encoding
-from energyd.export.encoding import GzipEncoder, encoders, zstd_encoder
+from energyd.export.encoding import GzipEncoder, encoders, gzip_encoder, zstd_encoder
 
 LINE = b'energyd_process_energy_joules_total{pid="4711",comm="worker",cgroup="/system.slice/x.service",uid="0"} 12345.678901\n'
 
@@ -61,6 +61,23 @@ def test_a_helper_that_gets_no_processor_is_not_waited_for(monkeypatch: pytest.M
         assert gzip.decompress(packed) == body
     finally:
         over.set()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 700_000])
+def test_isal_is_used_where_it_is_installed_and_unpacks_to_the_body(size: int) -> None:
+    pytest.importorskip("isal", reason="isal has wheels for x86_64 and aarch64 only")
+    encode, body = gzip_encoder(), body_of(size)
+    assert not isinstance(encode, GzipEncoder)
+    assert gzip.decompress(encode(body)) == body
+    assert len(encode(body)) <= len(zlib.compress(body, 1)) + 100
+
+
+def test_without_isal_gzip_is_made_in_pieces() -> None:
+    def missing(name: str) -> object:
+        assert name == "isal.isal_zlib"
+        raise ImportError(name)
+
+    assert isinstance(gzip_encoder(missing), GzipEncoder)
 
 
 @pytest.mark.skipif(shutil.which("gzip") is None, reason="gzip is not installed")

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import render
 from energyd.export.collect import collect
-from energyd.export.metric import FLOAT, UJ, Family, Metric
+from energyd.export.metric import FLOAT, UJ, Family, Labels, Metric
 from energyd.export.render import Renderer, escape, fill, value_field
 
 JOULES = Metric("energyd_x_joules_total", "counter", "joules", "X.", ("a",), "1", UJ)
@@ -137,6 +137,34 @@ def test_only_changed_values_differ_and_the_result_equals_a_fresh_rendering(metr
         assert again == anew
 
 
+def test_families_of_the_same_rows_find_their_places_once_whatever_each_makes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Asked(int):
+        def __hash__(self) -> int:
+            asked.append(self)
+            return int(self)
+
+    renderer = Renderer()
+    watts = WATTS._replace(labels=("a",))
+    for numbers in ([*range(20)], [*range(5), *range(7, 20), 30], [*range(30, 9, -1)]):
+        rows = [Asked(number) for number in numbers]
+        late = [*rows, Asked(99)]
+        families = [
+            Family(JOULES, Labels(rows, lambda row: (f"joules {int(row)}",)), [int(row) for row in rows]),
+            Family(watts, Labels(rows, lambda row: (f"watts {int(row)}",)), [float(row) for row in rows]),
+            Family(
+                watts._replace(name="energyd_late_watts"),
+                Labels(late, lambda row: (f"late {int(row)}",)),
+                [float(row) for row in late],
+            ),
+        ]
+        asked.clear()
+        again = renderer.render(families)
+        assert asked.count(10) <= 4, "once in the rows before and once in those now, for each list of rows"
+        assert again == Renderer().render(families)
+
+
 def test_a_zero_that_changes_its_sign_is_written_anew() -> None:
     renderer = Renderer()
     for value in (0.0, -0.0, 0.0, math.nan, math.nan, -0.0):
@@ -207,7 +235,7 @@ def test_labels_of_many_short_lived_series_are_forgotten() -> None:
     for generation in range(300):
         renderer.render([Family(JOULES, [(f"{generation}-{i}",) for i in range(10)], [1] * 10)])
     block = renderer._blocks[JOULES.name]
-    assert {len(column) for column in (block._labels, block.prefixes, block._forms, block._lines, block._compared)} == {10}
+    assert {len(column) for column in (block._rows, block.prefixes, block._forms, block._lines, block._compared)} == {10}
 
 
 def test_no_names_of_a_process_can_forge_another_series() -> None:
