@@ -65,7 +65,7 @@ docs: $(VENV)/.tests ## generate conf/energyd.yml, its schema, the manual pages 
 	$(GENERATE) energyd.dashboards --write
 
 golden: $(VENV)/.tests ## write the golden scrapes anew, after a deliberate change
-	cd tests/export && ../../$(GENERATE) test_golden_scrape
+	cd tests/export && PYTHONPATH=.. ../../$(GENERATE) test_golden_scrape
 
 $(VENV)/.bench: setup.cfg | $(VENV)/.tests
 	$(INSTALL) --editable '.[supervisor,fast,test,bench]'

@@ -158,11 +158,12 @@ class Witness:
             "series, at most": self.value(f"max_over_time(scrape_samples_scraped{window})"),
             "counters that fell, those of processes aside": float(len(fallen)),
             "resets of series with a pid": self.value(f'sum(resets({{__name__=~"energyd_process_.+_total",pid!=""}}{window}))'),
+            "families left out": self.value(f"max(max_over_time(energyd_families_failed_total{window}))"),
             "joules that did not add up, at most": max(
                 self.value(f"max(max_over_time({error}{window}))"), -self.value(f"min(min_over_time({error}{window}))")
             ),
         }
-        must_be_zero = ("failed scrapes", "joules that did not add up, at most")
+        must_be_zero = ("failed scrapes", "families left out", "joules that did not add up, at most")
         faults = [f"{name}: {seen[name]:g}" for name in must_be_zero if seen[name]]
         return "\n".join(f"{name}: {value:g}" for name, value in seen.items()), [*faults, *(f"{name} fell" for name in fallen[:10])]
 

@@ -19,6 +19,7 @@ from energyd.export import (
     scaphmetrics,
 )
 from energyd.export.access import Access
+from energyd.export.defects import Defects
 from energyd.export.document import names
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
@@ -72,9 +73,20 @@ def _served(keeper: Keeper, settings: Config, selection: Selection, http: HttpMe
         machine, own = Files(settings.procfs_root, page_bytes), Files("/proc", page_bytes)
         views.append(scaphmetrics.Scaphandre(machine, own, ourselves.pids, __version__).families)
     views += [module.families for module in (nodemetrics, cadvisormetrics) if module.NAME in settings.compatibility]
-    sources = [pushers.families, ourselves.families]
+    defects = Defects(keeper.logger.error, CLOCK)
+    sources = [pushers.families, ourselves.families, defects.families]
     labels = settings.metrics.labels
-    return Served(keeper.refresh, CLOCK, __version__, labels, sources, http.exposition, views=views, selection=selection)
+    return Served(
+        keeper.refresh,
+        CLOCK,
+        __version__,
+        labels,
+        sources,
+        http.exposition,
+        views=views,
+        selection=selection,
+        failed=defects.failed,
+    )
 
 
 def _self_metrics(keeper: Keeper, settings: Config) -> SelfMetrics:

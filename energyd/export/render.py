@@ -8,7 +8,7 @@ Law: integers are written exactly, as decimals of their unit; a float is written
 value can break a line. Lines carry no timestamps.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import repeat
 from math import isfinite
 from struct import pack
@@ -50,11 +50,20 @@ class Rendered(NamedTuple):
         return b"".join([*[part for metric, lines in self.sections for part in (openmetrics_head(metric), lines)], tail])
 
 
-class Renderer:
-    """Renders families again and again. `labels` are added to every series, except where a metric has one of that name."""
+def raise_the_error(_what: str, error: Exception) -> None:
+    """For who wants to know of a defect at once."""
+    raise error
 
-    def __init__(self, labels: Sequence[tuple[str, str]] = ()) -> None:
+
+class Renderer:
+    """Renders families again and again. `labels` are added to every series, except where a metric has one of that name.
+
+    `failed` is told of a family that cannot be rendered, which is left out then, so that a defect costs one family and not all.
+    """
+
+    def __init__(self, labels: Sequence[tuple[str, str]] = (), failed: Callable[[str, Exception], None] = raise_the_error) -> None:
         self._constant = tuple(labels)
+        self._failed = failed
         self._blocks: dict[str, _Block] = {}
 
     def render(self, families: Iterable[Family]) -> Rendered:
@@ -62,14 +71,20 @@ class Renderer:
         seen: set[str] = set()
         moves = _Moves()
         for metric, labels, values in families:
-            assert metric.name not in seen, f"BUG: family {metric.name} rendered twice"
-            seen.add(metric.name)
             if not labels:
                 continue
-            block = self._blocks.get(metric.name)
-            if block is None or block.metric != metric:  # the names of its labels depend on what is there
-                block = self._blocks[metric.name] = _Block(metric, self._constant)
-            sections.append((metric, block.update(labels, values, moves)))
+            try:
+                assert metric.name not in seen, f"BUG: family {metric.name} rendered twice"
+                block = self._blocks.get(metric.name)
+                if block is None or block.metric != metric:  # the names of its labels depend on what is there
+                    block = self._blocks[metric.name] = _Block(metric, self._constant)
+                lines = block.update(labels, values, moves)
+            except Exception as error:
+                self._blocks.pop(metric.name, None)  # half of it may be changed
+                self._failed(metric.name, error)
+                continue
+            seen.add(metric.name)
+            sections.append((metric, lines))
             series.append(Series(metric, block.prefixes, values))
         return Rendered(tuple(sections), tuple(series))
 

@@ -4,7 +4,8 @@ Rendering waits for the first who asks, so a machine that is scraped every 15 s 
 or pushed comes from one Snapshot and is never older than FRESH_NS, and asking influences no reader.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from energyd.aggregate.snapshot import Snapshot
@@ -12,7 +13,7 @@ from energyd.export import encoding
 from energyd.export.collect import collect
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS
-from energyd.export.render import Rendered, Renderer
+from energyd.export.render import Rendered, Renderer, raise_the_error
 from energyd.export.selection import Selection
 from energyd.service.clock import Clock
 
@@ -25,7 +26,8 @@ class Served:
     `refresh` folds what has come in and returns a new Snapshot, None while there is none; it is called when somebody asks and the
     last one is older than FRESH_NS. `sources` give families of the exporter's own, `views` others of the same Snapshot, `tail` an
     exposition that is appended in the format named (see `energyd.export.negotiate`). `encoders` are the codings on offer (see
-    `energyd.export.encoding`). `selection` says what is shown of all that, and under which names.
+    `energyd.export.encoding`). `selection` says what is shown of all that, and under which names. `failed(what, error)` is told
+    what a defect of ours keeps from being shown.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Served:
         encoders: Mapping[str, Callable[[bytes], bytes]] | None = None,
         views: Sequence[Callable[[Snapshot], list[Family]]] = (),
         selection: Selection | None = None,
+        failed: Callable[[str, Exception], None] = raise_the_error,
     ) -> None:
         self._refresh = refresh
         self._clock = clock
@@ -48,7 +51,8 @@ class Served:
         self._tail = tail
         self._encoders = encoding.encoders() if encoders is None else encoders
         self._selection = selection or Selection()
-        self._renderer = Renderer(labels)
+        self._failed = failed
+        self._renderer = Renderer(labels, failed)
         self._snapshot: Snapshot | None = None
         self._published_ns = 0
         self._rendered: Rendered | None = None
@@ -80,11 +84,20 @@ class Served:
         if snapshot is None or not snapshot.ready:
             return None
         if self._rendered is None:
-            families = collect(snapshot, self._version)
-            families += [family for view in self._views for family in view(snapshot)]
-            families += [family for source in self._sources for family in source()]
-            self._rendered = self._renderer.render(self._selection.families(families))
+            self._rendered = self._renderer.render(self._selection.families(self._families(snapshot)))
         return snapshot, self._rendered
+
+    def _families(self, snapshot: Snapshot) -> Iterator[Family]:
+        """All there are; without what the Snapshot itself says nothing is served, of the others what can be made."""
+        yield from collect(snapshot, self._version)
+        makers: list[Callable[[], list[Family]]] = [partial(view, snapshot) for view in self._views]
+        for make, maker in zip([*makers, *self._sources], [*self._views, *self._sources], strict=True):
+            try:
+                families = make()
+            except Exception as error:
+                self._failed(f"whatever {maker.__module__} gives", error)
+                continue
+            yield from families
 
     @property
     def encodings(self) -> tuple[str, ...]:

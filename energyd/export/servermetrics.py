@@ -50,4 +50,12 @@ FRESHNESS = Metric(
     FLOAT,
 )
 
+FAMILIES_FAILED = counter(
+    "energyd_families_failed_total",
+    "",
+    "Families that a defect of energyd has kept from being served and pushed since the aggregator was started; its log names them.",
+    (),
+    "1",
+)
+
 METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -101,6 +101,14 @@ ALERTS = (
         RAPL,
     ),
     Alert(
+        "EnergydDefect",
+        "warning",
+        one("energyd_families_failed_total", "0x20 1x60"),
+        one("energyd_families_failed_total", "1x80"),
+        "10m",
+        UP,
+    ),
+    Alert(
         "EnergydSlow",
         "warning",
         ring("energyd_reader_missed_ticks_total", "0+30x120") | ring("energyd_reader_sweeps_total", "0+150x120"),

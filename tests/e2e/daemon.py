@@ -80,7 +80,9 @@ class Daemon:
         for pid in self.leftovers():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        told = self.log.read_text(errors="replace")
         shutil.rmtree(self.home, ignore_errors=True)
+        assert "by a defect of energyd" not in told, told[-4000:]
 
     @property
     def url(self) -> str:

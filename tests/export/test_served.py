@@ -7,6 +7,7 @@ import pytest
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import served as served_module
+from energyd.export.defects import Defects
 from energyd.export.encoding import GZIP, IDENTITY
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS, TEXT
@@ -102,3 +103,43 @@ def test_families_of_the_exporter_and_a_tail_are_part_of_the_exposition(snapshot
     assert b'energyd_push_backlog_samples{target="vm",site="x"} 3\n' in text
     assert text.endswith(b"\ntail_text 1\n")
     assert openmetrics.endswith(b"\ntail_openmetrics 1\n# EOF\n")
+
+
+def test_what_a_defect_spoils_is_left_out_counted_and_told(snapshot: Snapshot, clock: Any) -> None:
+    told: list[str] = []
+    defects = Defects(told.append, clock)
+
+    def spoilt() -> list[Family]:
+        raise ZeroDivisionError("never")
+
+    def twice() -> list[Family]:
+        return [Family(BACKLOG, [("vm",), ("vm",)], [1, 2])]
+
+    served = Served(Aggregator(snapshot, clock).fold, clock, "1", sources=(spoilt, twice, defects.families), failed=defects.failed)
+    all_others = Served(Aggregator(snapshot, clock).fold, clock, "1").body(TEXT) or b"?"
+    bodies = []
+    for _ in range(2):
+        bodies.append(served.body(TEXT) or b"")
+        clock.now_ns += 50_000_001
+
+    assert bodies[0].startswith(all_others)
+    assert [body.splitlines()[-1] for body in bodies] == [b"energyd_families_failed_total 1", b"energyd_families_failed_total 3"]
+    assert [line.partition(" is neither")[0] for line in told] == ["whatever test_served gives", BACKLOG.name], "once a minute"
+    assert told[0].endswith("ZeroDivisionError: never\n")
+    assert told[1].endswith(f"BUG: duplicate series in {BACKLOG.name}\n")
+
+
+def test_a_family_that_could_not_be_rendered_once_is_rendered_anew(snapshot: Snapshot, clock: Any) -> None:
+    values: list[Any] = [1]
+    served = Served(
+        Aggregator(snapshot, clock).fold,
+        clock,
+        "1",
+        sources=(lambda: [Family(BACKLOG, [("vm",)], list(values))],),
+        failed=lambda _what, _error: None,
+    )
+    for value, lines in ((1, 1), ("many", 0), (2, 1)):
+        values[0] = value
+        body = served.body(TEXT) or b""
+        assert body.count(b'\nenergyd_push_backlog_samples{target="vm"}') == lines
+        clock.now_ns += 50_000_001
