@@ -14,6 +14,7 @@ without: a marker beside its sample, or the series twice, would cost the sample 
 
 import re
 import struct
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -98,7 +99,7 @@ class RemoteWrite:
 
     def _split(self, prefix: bytes) -> tuple[str, tuple[str, ...]]:
         labels = self._labels(prefix)
-        split = self._texts[prefix] = dict(labels)["__name__"], tuple(text for pair in labels for text in pair)
+        split = self._texts[prefix] = dict(labels)["__name__"], tuple(sys.intern(text) for pair in labels for text in pair)
         return split
 
     def _labels(self, prefix: bytes) -> Labels:

@@ -2,9 +2,9 @@
 
 Remote write is spoken in version 2.0 only to a receiver that has confirmed, in the header that 2.0 prescribes, how many samples of
 a first row it has written: others answer 204 to a body that they do not understand, or 5xx again and again. With a refusal the
-header confirms as well. What may be there already goes in 1.0 until then: Prometheus refuses it, with a line in its log for each
-request of 1.0 and for each sample of 2.0. Law: `deliver` raises nothing for what a receiver does, and tells of each row whether it
-is done with.
+header confirms as well. Who answers 415 to the version that was found out is asked again. What may be there already goes in 1.0
+until then: Prometheus refuses it, with a line in its log for each request of 1.0 and for each sample of 2.0. Law: `deliver` raises
+nothing for what a receiver does, and tells of each row whether it is done with.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -97,6 +97,8 @@ class Sender:
             self._taken(rows)
             return Delivered([(row, ()) for row in rows], None)
         self._doubt(outcome, rows[-1])
+        if outcome.status == _UNSUPPORTED:
+            self.ask_again()
         if outcome.verdict == TOO_LARGE and len(rows) > 1:
             self.samples_max = max(SAMPLES_MIN, sum(len(row.prefixes) for row in rows) // 2)
             return Delivered((), None)
@@ -111,7 +113,7 @@ class Sender:
         return Delivered(done, stop)
 
     def ask_again(self) -> None:
-        """The receiver is another process now, and may speak another version."""
+        """The receiver may speak another version than it did, as another process of it may."""
         self.version = None
         self._unanswered = 0
 
@@ -127,13 +129,13 @@ class Sender:
             self._count(encoded)
             self._taken([row])
             return Delivered([(row, ())], None)
-        if outcome.verdict == TAKEN or outcome.verdict in _REFUSALS or outcome.status == _UNSUPPORTED:
+        if outcome.verdict in (TAKEN, TOO_LARGE, *_REFUSALS) or outcome.status == _UNSUPPORTED:
             self.version = VERSION_1_0 if outcome.verdict == TAKEN or written is None else VERSION_2_0
             return None
         self.counts[FAILURES] += 1
         self._doubt(outcome, row)
         self._unanswered = self._unanswered + 1 if outcome.status >= 500 else 0
-        if self._unanswered == SUSPICIONS:  # and has taken 1.0 each time between: what is in doubt has gone in it
+        if self._unanswered == SUSPICIONS:  # what was in doubt in between has gone in 1.0, unless that was answered with 415
             self.version = VERSION_1_0
             return None
         return Delivered((), outcome._replace(verdict=LATER))

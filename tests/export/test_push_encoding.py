@@ -184,8 +184,11 @@ def test_varints_are_those_of_protobuf(value, encoded):
     assert len(varint(NOW_MS)) == 6, "which the samples of a batch count on"
 
 
-def test_labels_of_many_short_lived_series_are_forgotten():
-    writer = RemoteWrite()
+@pytest.mark.parametrize("version", ["encode", "encode_2_0"])
+def test_labels_of_many_short_lived_series_are_forgotten(version):
+    writer, previous = RemoteWrite(), None
     for generation in range(300):
-        writer.encode([Row(0, NOW_MS, [b'm{g="%d",i="%d"} ' % (generation, i) for i in range(10)], np.zeros(10))], None)
-    assert len(writer._encoded) <= 1030
+        one = Row(0, NOW_MS, [b'm{g="%d",i="%d"} ' % (generation, i) for i in range(10)], np.zeros(10))
+        getattr(writer, version)([one], previous)  # whose stale markers are of ten more series
+        assert len(writer._encoded) + len(writer._texts) <= 1060
+        previous = one

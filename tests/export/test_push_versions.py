@@ -74,6 +74,7 @@ def test_a_receiver_that_confirms_is_spoken_to_in_2_0(clock: Any) -> None:
         {"status": 204},  # Debian's servers: they store nothing of it
         {"status": 415},
         {"status": 400, "text": "cannot unmarshal"},
+        {"status": 413},  # whose limit one row exceeds: only the sieve halves a row
         {"status": 204, "headers": {WRITTEN: "0"}},
     ],
 )
@@ -193,6 +194,48 @@ def test_a_receiver_that_fails_at_everything_for_a_while_is_asked_when_it_is_wel
                 await deliver_all(sender, session, 0)
                 await deliver_all(sender, session, 1)
             assert sender.version == "2.0"
+
+    asyncio.run(main())
+
+
+def test_a_receiver_of_2_0_alone_that_fails_for_a_while_gets_2_0_when_it_is_well(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            confirm, well = understands_2_0(receiver), False
+
+            def judge(body: bytes) -> web.StreamResponse | None:
+                if "v2" not in receiver.requests[-1][0]["Content-Type"]:
+                    return web.Response(status=415)
+                return confirm(body) if well else web.Response(status=503)
+
+            receiver.judge = judge
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            async with sender.delivery.session() as session:
+                for _ in range(SUSPICIONS):
+                    assert (await sender.deliver(session, rows_of(4), None)).stop is not None
+                well = True
+                await deliver_all(sender, session, 0)
+            assert sender.version == "2.0"
+
+    asyncio.run(main())
+
+
+def test_a_receiver_that_does_not_speak_its_version_any_more_is_asked_again(clock: Any) -> None:
+    """As when another one answers at its address, and nobody has seen a restart."""
+
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.judge = understands_2_0(receiver)
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            async with sender.delivery.session() as session:
+                await deliver_all(sender, session, 0)
+                receiver.judge = lambda _body: (
+                    web.Response(status=415) if "v2" in receiver.requests[-1][0]["Content-Type"] else None
+                )
+                rows = rows_of(4, first=12, at_ms=1_795_162_364_000)
+                assert (await sender.deliver(session, rows, None)).stop is not None
+                assert len((await sender.deliver(session, rows, None)).done) == 4
+            assert sender.version == "1.0"
 
     asyncio.run(main())
 
