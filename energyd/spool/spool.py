@@ -180,7 +180,7 @@ class Spool:
     def synced(self, error: OSError | None) -> None:
         """What came of syncing the last commit. After an error nobody knows which bytes are there: they are written once more."""
         if error is None:
-            self._synced = self._committing
+            self._synced = max(self._synced, self._committing)  # a file that was left meanwhile is synced further
             return
         self._segments.set_aside()
         self._rewind()

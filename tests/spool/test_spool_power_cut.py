@@ -125,6 +125,26 @@ def test_a_sync_that_was_under_way_when_another_failed_proves_nothing(tmp_path, 
     assert [row.first for row in read_all(cut(world, disk, one))] == list(range(0, one.cursor.end, 10))
 
 
+def test_a_sync_that_ends_after_its_file_was_left_takes_nothing_back(tmp_path, patch):
+    """Otherwise what is on the disk would be written once more, into a file that begins within another one."""
+    full = FullDisk(patch)
+    world = World(tmp_path / "disk", max_bytes=1 << 14)
+    one = world.open()
+    world.fill(one, ROWS_OF_FIRST_COMMIT)
+    under_way = one.commit()
+    while len(files := set(world.directory.glob("*.spool"))) == 1:
+        world.fill(one, 1)
+    os.close(under_way)
+    one.synced(None)
+    full.next = {"write": errno.EIO}
+    world.fill(one, 1)
+    world.clock.turn(WRITE_AGAIN_S + 1)
+    world.fill(one, 1)
+    assert not one.fault
+    assert set(world.directory.glob("*.spool")) == files
+    assert [row.first for row in read_all(one)] == list(range(0, one.cursor.end, 10))
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("fill"), st.integers(1, 25)),
