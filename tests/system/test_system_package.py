@@ -22,7 +22,8 @@ READER_EXPOSURE, AGGREGATOR_EXPOSURE = 10, 15
 """Highest scores of `systemd-analyze security`, times ten."""
 GAP_S = 10
 CONFIGURATION = "sysfs_root: /srv/sys\nmeters:\n  - {name: linky, device: /dev/ttyLINKY}\n"
-SCRAPE = f"python3 -c \"import urllib.request as u; print(u.urlopen('{URL}').read().decode())\""
+ASK = f"u.urlopen(u.Request('{URL}', headers={{'Accept-Encoding': 'gzip'}})).read()"
+SCRAPE = f'python3 -c "import gzip, urllib.request as u; print(gzip.decompress({ASK}).decode())"'
 MEASURED = re.compile(r"energyd_(?!worker_)\w*(joules|watthours|cpu_seconds)_total\b")
 """What was measured; counters of our own processes may start anew with them."""
 
@@ -206,6 +207,12 @@ def test_status_and_metrics_tell_states_and_restarts_of_the_units(system):
         assert series[f'energyd_worker_restarts_total{{worker="{name}"}}'] == row["restarts"]
         assert series[f'energyd_worker_cpu_seconds_total{{worker="{name}"}}'] > 0
         assert series[f'energyd_worker_resident_memory_bytes{{worker="{name}"}}'] > 5e6
+
+
+def test_the_recommended_library_compresses_within_the_sandbox(system):
+    pid = pids(system)["energyd-aggregator"]
+    mapped = system.run(f"grep --quiet isal_zlib /proc/{pid}/maps", check=False).returncode == 0
+    assert mapped == (system.release == "trixie"), "Debian 12 has none of it"
 
 
 def test_every_unit_is_in_the_slice_and_the_slice_has_its_limits(system):
