@@ -1,6 +1,6 @@
 """Content codings of finished bodies: gzip (RFC 1952) always, zstd (RFC 8878) where this Python has it (3.14 and later).
 
-Where the library isal is installed it makes the gzip: four times faster than zlib, and smaller. Without it a large body is cut into
+Where the library isal is installed it packs large bodies: four times faster than zlib, and smaller. Without it they are cut into
 pieces that are deflated (RFC 1951) without reference to each other and end on byte boundaries, so any number of threads can take
 from them and the result is one ordinary gzip member. The calling thread takes pieces too and never waits for a helper: a piece that
 one has begun and not finished, because it lost its processor, is deflated once more. When no other processor is free, this costs
@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, Final
 
 GZIP: Final = "gzip"
@@ -26,16 +27,21 @@ _HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"  # deflate, no name, no time,
 
 
 def gzip_encoder(load: Callable[[str], Any] = importlib.import_module) -> Callable[[bytes], bytes]:
-    """What compresses to gzip, by the fastest means that there are."""
-    try:
-        module = load("isal.isal_zlib")
-    except ImportError:
-        return GzipEncoder()
-    return lambda body: bytes(module.compress(body, _LEVEL, _GZIP_BITS))
+    """What compresses to gzip, large bodies by the fastest means that there are."""
+
+    @cache  # not before there is a large body: most machines have none, and isal is a megabyte
+    def large() -> Callable[[bytes], bytes]:
+        try:
+            module = load("isal.isal_zlib")
+        except ImportError:
+            return GzipEncoder()
+        return lambda body: bytes(module.compress(body, _LEVEL, _GZIP_BITS))
+
+    return lambda body: large()(body) if len(body) > _PIECE else zlib.compress(body, _LEVEL, _GZIP_BITS)
 
 
 class GzipEncoder:
-    """`threads` (this one included) deflate a body together; default: one for each processor that we may run on."""
+    """`threads` (this one included) deflate a large body together; default: one for each processor that we may run on."""
 
     def __init__(self, threads: int | None = None) -> None:
         self._helpers = (threads or len(os.sched_getaffinity(0))) - 1

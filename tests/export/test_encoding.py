@@ -1,6 +1,7 @@
 """Every coding unpacks to the body that was encoded, by ordinary programs, however many threads made it."""
 
 import gzip
+import importlib
 import random
 import shutil
 import subprocess
@@ -63,21 +64,33 @@ def test_a_helper_that_gets_no_processor_is_not_waited_for(monkeypatch: pytest.M
         over.set()
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, 700_000])
-def test_isal_is_used_where_it_is_installed_and_unpacks_to_the_body(size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 1000, encoding._PIECE, encoding._PIECE + 1, 700_000])
+def test_isal_packs_large_bodies_where_it_is_installed(size: int) -> None:
     pytest.importorskip("isal", reason="isal has wheels for x86_64 and aarch64 only")
-    encode, body = gzip_encoder(), body_of(size)
-    assert not isinstance(encode, GzipEncoder)
-    assert gzip.decompress(encode(body)) == body
-    assert len(encode(body)) <= len(zlib.compress(body, 1)) + 100
+    asked: list[str] = []
+
+    def load(name: str) -> object:
+        asked.append(name)
+        return importlib.import_module(name)
+
+    encode, body = gzip_encoder(load), body_of(size)
+    for _ in range(2):
+        assert gzip.decompress(encode(body)) == body
+    assert asked == (["isal.isal_zlib"] if size > encoding._PIECE else []), "once, and not for small ones"
+    assert len(encode(body)) <= len(zlib.compress(body, 1, 31))
 
 
-def test_without_isal_gzip_is_made_in_pieces() -> None:
+def test_without_isal_large_bodies_are_packed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed: list[bytes] = []
+
     def missing(name: str) -> object:
-        assert name == "isal.isal_zlib"
         raise ImportError(name)
 
-    assert isinstance(gzip_encoder(missing), GzipEncoder)
+    monkeypatch.setattr(GzipEncoder, "__call__", lambda _self, body: packed.append(body) or b"packed")
+    encode, body = gzip_encoder(missing), body_of(700_000)
+    assert encode(body) == b"packed"
+    assert encode(b"small") != b"packed"
+    assert packed == [body]
 
 
 @pytest.mark.skipif(shutil.which("gzip") is None, reason="gzip is not installed")

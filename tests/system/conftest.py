@@ -7,7 +7,6 @@ from machine import Machine
 from energyd import __version__
 
 RELEASES = ("bookworm", "trixie")
-RECOMMENDED = {"trixie": ["python3-isal"]}  # Debian 12 has none of it
 NEXT_VERSION = f"{__version__}+1"
 
 
@@ -34,6 +33,6 @@ def next_package(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=RELEASES)
 def system(request, package):
-    """A freshly booted release with what the package depends on, and what it recommends."""
-    with Machine(request.param, machine.dependencies(package) + RECOMMENDED.get(request.param, [])) as booted:
+    """A freshly booted release with the dependencies of the package."""
+    with Machine(request.param, machine.dependencies(package)) as booted:
         yield booted

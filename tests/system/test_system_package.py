@@ -209,12 +209,6 @@ def test_status_and_metrics_tell_states_and_restarts_of_the_units(system):
         assert series[f'energyd_worker_resident_memory_bytes{{worker="{name}"}}'] > 5e6
 
 
-def test_the_recommended_library_compresses_within_the_sandbox(system):
-    pid = pids(system)["energyd-aggregator"]
-    mapped = system.run(f"grep --quiet isal_zlib /proc/{pid}/maps", check=False).returncode == 0
-    assert mapped == (system.release == "trixie"), "Debian 12 has none of it"
-
-
 def test_every_unit_is_in_the_slice_and_the_slice_has_its_limits(system):
     """That the kernel keeps to them is not seen here: the control groups of the machine are of version 1, and lent."""
     slices = system.say(f"for unit in {' '.join(UNITS)} energyd; do systemctl show --value --property Slice $unit; done").split()
