@@ -26,6 +26,7 @@ async def resend(target: Push, rows: Iterable[Row], version: str, clock: Clock) 
     """Send `rows` in their order; what is out of order counts as there already."""
     sender = Sender(target, version, clock, _at_once, dict.fromkeys(COUNTS, 0))
     sender.doubtful_end = 1 << 62
+    sender.patience_s = 0  # somebody waits
     taken = samples = refused = 0
     previous: Row | None = None
     async with sender.delivery.session() as session:

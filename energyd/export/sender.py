@@ -21,6 +21,7 @@ from energyd.export.remotewrite import Encoded, RemoteWrite
 from energyd.export.sieve import Bad, Sieve
 from energyd.service.clock import Clock
 from energyd.spool.rows import Row
+from energyd.units import NS_PER_S
 
 TEXT: Final = "victoriametrics"
 REMOTE_WRITE: Final = "remote_write"
@@ -29,6 +30,8 @@ VERSION_2_0: Final = "2.0"
 SAMPLES_MAX: Final = 20_000  # in a request
 SAMPLES_MIN: Final = 100
 SUSPICIONS: Final = 4  # answers of 500 in a row before the batch itself is suspected
+PATIENCE_S: Final = 600.0  # and so long: where a part of a cluster is away, 500 is the answer to some series while others are taken
+PICKY_S: Final = 3600.0  # so long is a receiver known for answering 500 to samples: each batch would have to wait
 SENT: Final = "sent"
 MARKERS: Final = "markers"
 BATCHES: Final = "batches"
@@ -75,7 +78,11 @@ class Sender:
         self.describe = self._remote_write.describe
         self.version: str | None = None  # of remote write, None = the receiver has not been asked
         self._known: Row | None = None  # one sample that the receiver has taken
+        self._clock = clock
+        self.patience_s = PATIENCE_S
         self._suspicions = 0
+        self._suspected_ns = 0  # the first of them
+        self._picky_ns: int | None = None  # when samples were last given up for answers of 500
         self._unanswered = 0  # questions for the version in a row that were answered with 5xx
         self.samples_max = SAMPLES_MAX
         self.doubtful_end = 0  # what ends there may have been taken without our knowing it
@@ -102,12 +109,13 @@ class Sender:
         if outcome.verdict == TOO_LARGE and len(rows) > 1:
             self.samples_max = max(SAMPLES_MIN, sum(len(row.prefixes) for row in rows) // 2)
             return Delivered((), None)
-        self._suspicions = self._suspicions + 1 if outcome.verdict == SUSPECT else 0
-        if outcome.verdict == LATER or 0 < self._suspicions < SUSPICIONS:
+        if not self._is_to_blame(outcome):
             return Delivered((), outcome._replace(verdict=LATER))
         sieve = Sieve(lambda part, before: self._send(session, part, before), self._known, self.doubtful_end)
         done, stop = await sieve.run(rows, previous, outcome)
         self._taken([row for row, bad in done if not bad])
+        if any(each.outcome.verdict == SUSPECT for _, bad in done for each in bad):
+            self._picky_ns, self._suspicions = self._clock.mono_ns(), 0
         if stop is not None:
             self._doubt(stop, rows[-1])
         return Delivered(done, stop)
@@ -170,6 +178,18 @@ class Sender:
         """What ends with `last` was sent, and `outcome` came of it."""
         if outcome.doubtful:
             self.doubtful_end = max(self.doubtful_end, last.end)
+
+    def _is_to_blame(self, outcome: Outcome) -> bool:
+        """Whether the batch is, and not the receiver, for this answer; nobody knows at the first of 500."""
+        if outcome.verdict != SUSPECT:
+            self._suspicions = 0
+            return outcome.verdict != LATER
+        now_ns = self._clock.mono_ns()
+        if not self._suspicions:
+            self._suspected_ns = now_ns
+        self._suspicions += 1
+        picky = self._picky_ns is not None and now_ns - self._picky_ns < PICKY_S * NS_PER_S
+        return picky or (self._suspicions >= SUSPICIONS and now_ns - self._suspected_ns >= self.patience_s * NS_PER_S)
 
     def _taken(self, rows: Sequence[Row]) -> None:
         if rows:
