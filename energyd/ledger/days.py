@@ -57,6 +57,7 @@ class Days:
     def boundary_until(self, at_s: int) -> int:
         """The last begin of a local hour or day; `at_s` itself if it is one."""
         hour_s = at_s - (at_s + self._offset_s(at_s)) % HOUR_S
+        hour_s -= (hour_s + self._offset_s(hour_s)) % HOUR_S  # the clocks changed by half an hour
         return max(hour_s, self.begin_s(self.day_of(at_s)))
 
     def _offset_s(self, at_s: int) -> int:

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from energyd.ledger.days import Days, days_between, month_before, month_begin, next_month
@@ -43,6 +43,7 @@ def test_the_time_zone_of_the_shell_changes_nothing(monkeypatch):
 
 @pytest.mark.parametrize("zone", ZONES)
 @given(at_s=st.integers(1_600_000_000, 1_900_000_000))
+@example(1_853_940_600)  # half an hour after the clocks of Lord Howe went back by as much
 def test_each_second_belongs_to_one_day_and_one_hour(zone, at_s):
     days = Days(zone)
     day = days.day_of(at_s)
