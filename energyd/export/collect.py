@@ -3,10 +3,11 @@
 Law: no series twice; a sum over a family counts nothing twice (see `energyd.export.catalogue`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from energyd import ticprofessional
-from energyd.aggregate.snapshot import Meter, Snapshot
+from energyd.aggregate.snapshot import Snapshot
 from energyd.export import (
     containermetrics,
     devicemetrics,
@@ -23,34 +24,40 @@ from energyd.export import (
     zonemetrics,
 )
 from energyd.export.catalogue import BUILD_INFO, CATALOGUE, SNAPSHOT_TIME
+from energyd.export.defects import Failed, attempt, raise_the_error
 from energyd.export.metric import Family, LabelValues, Row
 
 
-def collect(snapshot: Snapshot, version: str) -> list[Family]:
-    """The families of `snapshot` in the order of the catalogue; those without series are left out."""
+def collect(snapshot: Snapshot, version: str, failed: Failed = raise_the_error) -> list[Family]:
+    """The families of `snapshot` in the order of the catalogue; those without series are left out, and what a defect spoils."""
     rows = _Rows()
     rows.put([(BUILD_INFO, (version,), 1), (SNAPSHOT_TIME, (), snapshot.real_ns)])
-    rows.put(hostmetrics.rows(snapshot.host))
-    rows.put(devicemetrics.rows(snapshot.host))
-    rows.put(containermetrics.rows(snapshot.containers))
-    rows.put(trafficmetrics.rows(snapshot.traffic))
+    for part in _parts(snapshot):
+        attempt(part, rows.put, failed)
+    columns: dict[str, Family] = {}
+    attempt(partial(processmetrics.families, snapshot.processes, snapshot.host), columns.update, failed)
+    attempt(partial(groupmetrics.families, snapshot), columns.update, failed)
+    attempt(partial(gpumetrics.families, snapshot), columns.update, failed)
+    return rows.families(columns)
+
+
+def _parts(snapshot: Snapshot) -> Iterator[partial[Iterator[Row]]]:
+    """What gives the families that are made row by row, in the order in which their series stand."""
+    yield partial(hostmetrics.rows, snapshot.host)
+    yield partial(devicemetrics.rows, snapshot.host)
+    yield partial(containermetrics.rows, snapshot.containers)
+    yield partial(trafficmetrics.rows, snapshot.traffic)
     for zone in snapshot.zones:
-        rows.put(zonemetrics.rows(zone))
-    rows.put(processmetrics.rows(snapshot.processes, snapshot.host))
+        yield partial(zonemetrics.rows, zone)
+    yield partial(processmetrics.rows, snapshot.processes, snapshot.host)
     for meter in snapshot.meters:
-        _meter(rows, meter, snapshot)
+        yield partial(meterregisters.rows, meter)
+        yield partial(meterquantities.rows, meter, snapshot.mono_ns)
+        yield partial(metermetrics.rows, meter, snapshot.mono_ns, snapshot.real_ns)
+        if meter.mode == ticprofessional.PROFESSIONAL:
+            yield partial(professionalmetrics.rows, meter)
     for ring in snapshot.rings:
-        rows.put(ringmetrics.rows(ring))
-    processes = processmetrics.families(snapshot.processes, snapshot.host)
-    return rows.families({**processes, **groupmetrics.families(snapshot), **gpumetrics.families(snapshot)})
-
-
-def _meter(rows: "_Rows", meter: Meter, snapshot: Snapshot) -> None:
-    rows.put(meterregisters.rows(meter))
-    rows.put(meterquantities.rows(meter, snapshot.mono_ns))
-    rows.put(metermetrics.rows(meter, snapshot.mono_ns, snapshot.real_ns))
-    if meter.mode == ticprofessional.PROFESSIONAL:
-        rows.put(professionalmetrics.rows(meter))
+        yield partial(ringmetrics.rows, ring)
 
 
 class _Rows:
@@ -60,7 +67,7 @@ class _Rows:
         self._rows: dict[str, dict[LabelValues, float]] = {}
 
     def put(self, rows: Iterable[Row]) -> None:
-        for metric, labels, value in rows:
+        for metric, labels, value in list(rows):  # who raises amidst them gives none
             self._rows.setdefault(metric.name, {})[labels] = value
 
     def families(self, columns: dict[str, Family]) -> list[Family]:

@@ -1,12 +1,32 @@
-"""What a defect of energyd's own keeps from being shown: one family is missing then, and not all; the log tells which."""
+"""What a defect of energyd's own keeps from being shown: a part is missing then, and not all; the log tells which."""
 
 import traceback
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from energyd.export.metric import Family
 from energyd.export.servermetrics import FAMILIES_FAILED
 from energyd.service.clock import Clock
 from energyd.service.log import DistinctFaults
+
+Failed = Callable[[str, Exception], None]
+"""Is told what cannot be shown, and why."""
+
+Part = TypeVar("Part")
+
+
+def raise_the_error(_what: str, error: Exception) -> None:
+    """For who wants to know of a defect at once."""
+    raise error
+
+
+def attempt(make: partial[Part], use: Callable[[Part], object], failed: Failed) -> None:
+    """Use what `make` makes; if either raises, there is nothing of it."""
+    try:
+        use(make())
+    except Exception as error:
+        failed(f"whatever {make.func.__module__} gives", error)
 
 
 class Defects:

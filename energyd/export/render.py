@@ -8,7 +8,7 @@ Law: integers are written exactly, as decimals of their unit; a float is written
 value can break a line. Lines carry no timestamps.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import repeat
 from math import isfinite
 from struct import pack
@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from energyd.export.defects import Failed, raise_the_error
 from energyd.export.metric import FLOAT, INFO, INHERITED_COUNTER, INHERITED_GAUGE, Family, Labels, LabelValues, Metric
 
 Column = npt.NDArray[Any]
@@ -50,18 +51,13 @@ class Rendered(NamedTuple):
         return b"".join([*[part for metric, lines in self.sections for part in (openmetrics_head(metric), lines)], tail])
 
 
-def raise_the_error(_what: str, error: Exception) -> None:
-    """For who wants to know of a defect at once."""
-    raise error
-
-
 class Renderer:
     """Renders families again and again. `labels` are added to every series, except where a metric has one of that name.
 
     `failed` is told of a family that cannot be rendered, which is left out then, so that a defect costs one family and not all.
     """
 
-    def __init__(self, labels: Sequence[tuple[str, str]] = (), failed: Callable[[str, Exception], None] = raise_the_error) -> None:
+    def __init__(self, labels: Sequence[tuple[str, str]] = (), failed: Failed = raise_the_error) -> None:
         self._constant = tuple(labels)
         self._failed = failed
         self._blocks: dict[str, _Block] = {}

@@ -4,16 +4,17 @@ Rendering waits for the first who asks, so a machine that is scraped every 15 s 
 or pushed comes from one Snapshot and is never older than FRESH_NS, and asking influences no reader.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import encoding
 from energyd.export.collect import collect
+from energyd.export.defects import Failed, attempt, raise_the_error
 from energyd.export.metric import Family
 from energyd.export.negotiate import OPENMETRICS
-from energyd.export.render import Rendered, Renderer, raise_the_error
+from energyd.export.render import Rendered, Renderer
 from energyd.export.selection import Selection
 from energyd.service.clock import Clock
 
@@ -41,7 +42,7 @@ class Served:
         encoders: Mapping[str, Callable[[bytes], bytes]] | None = None,
         views: Sequence[Callable[[Snapshot], list[Family]]] = (),
         selection: Selection | None = None,
-        failed: Callable[[str, Exception], None] = raise_the_error,
+        failed: Failed = raise_the_error,
     ) -> None:
         self._refresh = refresh
         self._clock = clock
@@ -87,17 +88,12 @@ class Served:
             self._rendered = self._renderer.render(self._selection.families(self._families(snapshot)))
         return snapshot, self._rendered
 
-    def _families(self, snapshot: Snapshot) -> Iterator[Family]:
-        """All there are; without what the Snapshot itself says nothing is served, of the others what can be made."""
-        yield from collect(snapshot, self._version)
-        makers: list[Callable[[], list[Family]]] = [partial(view, snapshot) for view in self._views]
-        for make, maker in zip([*makers, *self._sources], [*self._views, *self._sources], strict=True):
-            try:
-                families = make()
-            except Exception as error:
-                self._failed(f"whatever {maker.__module__} gives", error)
-                continue
-            yield from families
+    def _families(self, snapshot: Snapshot) -> list[Family]:
+        """All there are, whatever defects leave of them."""
+        families = collect(snapshot, self._version, self._failed)
+        for make in (*(partial(view, snapshot) for view in self._views), *map(partial, self._sources)):
+            attempt(make, families.extend, self._failed)
+        return families
 
     @property
     def encodings(self) -> tuple[str, ...]:
@@ -118,6 +114,8 @@ class Served:
         return body
 
     def _plain(self, name: str, rendered: Rendered) -> bytes:
+        tail: list[bytes] = []
+        attempt(partial(self._tail, name), tail.append, self._failed)
         if name == OPENMETRICS:
-            return rendered.openmetrics(self._tail(name) + b"# EOF\n")
-        return rendered.text(self._tail(name))
+            return rendered.openmetrics(b"".join([*tail, b"# EOF\n"]))
+        return rendered.text(b"".join(tail))

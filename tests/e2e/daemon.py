@@ -45,6 +45,7 @@ class Daemon:
     """`energyd run --simulate meter,rapl` in the foreground of its own process group."""
 
     def __init__(self, *settings: str, simulate: str = "meter,rapl") -> None:
+        self.defect_expected = False
         self.home = Path(tempfile.mkdtemp(prefix="energyd-e2e-", dir="/dev/shm"))
         self.run_dir, self.state_dir, self.truth = self.home / "run", self.home / "state", self.home / "truth"
         self.truth.mkdir()
@@ -82,7 +83,7 @@ class Daemon:
                 os.kill(pid, signal.SIGKILL)
         told = self.log.read_text(errors="replace")
         shutil.rmtree(self.home, ignore_errors=True)
-        assert "by a defect of energyd" not in told, told[-4000:]
+        assert self.defect_expected or "by a defect of energyd" not in told, told[-4000:]
 
     @property
     def url(self) -> str:

@@ -154,3 +154,5 @@ def test_the_families_of_processes_share_their_rows_and_keep_them_so_that_follow
     first, energy = collected[0][names[0]], collected[0][names[1]]
     assert [(*labels, "rapl") for labels in first] == list(energy) == energy[:]
     assert energy[-1] == ("", "other", "", "", "rapl")
+    battery = collect.collect(snapshot._replace(host=snapshot.host._replace(source="battery")), "1")
+    assert {labels[-1] for family in battery if family.metric.name in names[1:] for labels in family.labels} == {"battery"}

@@ -123,13 +123,19 @@ def test_only_changed_values_differ_and_the_result_equals_a_fresh_rendering(metr
     labels = [(str(i),) for i in range(50)]
     values = [0] * 50
     for _ in range(300):
-        action = random_source.randrange(5)
+        action = random_source.randrange(7)
         if action == 0:
             labels = [(str(i),) for i in random_source.sample(range(100), random_source.randrange(51))]
             values = [random_source.randrange(1 << 40) for _ in labels]
         elif action == 1 and labels:  # one ends, one is born, and all in between move up
             gone, born = random_source.randrange(len(labels)), (f"born {random_source.random()}",)
             labels, values = [*labels[:gone], *labels[gone + 1 :], born], [*values[:gone], *values[gone + 1 :], 0]
+        elif action == 5 and labels:  # nothing but an end
+            gone = random_source.randrange(len(labels))
+            labels, values = [*labels[:gone], *labels[gone + 1 :]], [*values[:gone], *values[gone + 1 :]]
+        elif action == 6:  # nothing but another order
+            order = random_source.sample(range(len(labels)), len(labels))
+            labels, values = [labels[i] for i in order], [values[i] for i in order]
         elif action < 4:
             values = [value + random_source.choice((0, 0, 1, 10**9)) for value in values]
         family = Family(metric, list(labels), list(map(float, values)) if metric.decimals == FLOAT else list(values))
@@ -195,6 +201,16 @@ def test_a_series_that_comes_or_goes_leaves_the_lines_of_the_others_alone(monkey
     written.clear()
     renderer.render([Family(JOULES, [*labels[:30], *labels[31:], ("born",)], [*values[:30], *values[31:], 100])])
     assert written == [100]
+
+
+def test_a_family_that_could_not_be_rendered_once_is_rendered_anew() -> None:
+    failed: list[str] = []
+    renderer = Renderer((), lambda what, _error: failed.append(what))
+    last = Family(JOULES, [("old",), ("born",)], [1, 0])
+    renderer.render([Family(JOULES, [("old",)], [1])])
+    assert renderer.render([Family(JOULES, [("old",), ("born",)], [1, "none"])]).sections == ()  # type: ignore[list-item]
+    assert renderer.render([last]) == Renderer().render([last])
+    assert failed == [JOULES.name]
 
 
 def test_a_family_whose_labels_get_other_names_is_rendered_anew() -> None:

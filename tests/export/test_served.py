@@ -7,6 +7,7 @@ import pytest
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.export import served as served_module
+from energyd.export import zonemetrics
 from energyd.export.defects import Defects
 from energyd.export.encoding import GZIP, IDENTITY
 from energyd.export.metric import Family
@@ -129,17 +130,46 @@ def test_what_a_defect_spoils_is_left_out_counted_and_told(snapshot: Snapshot, c
     assert told[1].endswith(f"BUG: duplicate series in {BACKLOG.name}\n")
 
 
-def test_a_family_that_could_not_be_rendered_once_is_rendered_anew(snapshot: Snapshot, clock: Any) -> None:
-    values: list[Any] = [1]
+@pytest.mark.parametrize("module", ["processmetrics", "groupmetrics", "gpumetrics"])
+def test_a_part_of_the_snapshot_that_is_spoilt_costs_no_other(
+    snapshot: Snapshot, clock: Any, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    def spoilt(*_arguments: object) -> Any:
+        raise KeyError("pid")
+
+    told: list[str] = []
+    monkeypatch.setattr(f"energyd.export.{module}.families", spoilt)
+    served = Served(Aggregator(snapshot, clock).fold, clock, "1", failed=lambda what, _error: told.append(what))
+    body = served.body(TEXT) or b""
+    assert b"\nenergyd_host_energy_joules_total{" in body
+    assert (b"\nenergyd_process_energy_joules_total{" in body) == (module != "processmetrics")
+    assert told == ["whatever test_served gives"]
+
+
+def test_of_a_part_that_is_spoilt_amidst_its_rows_nothing_is_shown(
+    snapshot: Snapshot, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(zone: Any) -> Any:
+        yield from list(rows(zone))[:1]
+        raise KeyError("range")
+
+    rows = zonemetrics.rows
+    monkeypatch.setattr(zonemetrics, "rows", spoilt)
+    served = Served(Aggregator(snapshot, clock).fold, clock, "1", failed=lambda _what, _error: None)
+    body = served.body(TEXT) or b""
+    assert b"\nenergyd_processes " in body
+    assert b"energyd_zone_" not in body
+
+
+def test_without_what_is_appended_there_is_still_an_answer(snapshot: Snapshot, clock: Any) -> None:
+    def spoilt(_name: str) -> bytes:
+        raise ValueError("no registry")
+
+    told: list[str] = []
     served = Served(
-        Aggregator(snapshot, clock).fold,
-        clock,
-        "1",
-        sources=(lambda: [Family(BACKLOG, [("vm",)], list(values))],),
-        failed=lambda _what, _error: None,
+        Aggregator(snapshot, clock).fold, clock, "1", tail=spoilt, failed=lambda what, error: told.append(f"{what}: {error}")
     )
-    for value, lines in ((1, 1), ("many", 0), (2, 1)):
-        values[0] = value
-        body = served.body(TEXT) or b""
-        assert body.count(b'\nenergyd_push_backlog_samples{target="vm"}') == lines
-        clock.now_ns += 50_000_001
+    whole = Served(Aggregator(snapshot, clock).fold, clock, "1")
+    for name in (TEXT, OPENMETRICS):
+        assert served.body(name) == whole.body(name)
+    assert told == ["whatever test_served gives: no registry"] * 2
