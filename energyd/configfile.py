@@ -102,10 +102,10 @@ def require_outlets(config: Config) -> None:
     if metrics.enabled:
         address.url(config)
     if metrics.families or metrics.rename:
-        from energyd.export.document import names  # the families of all exporters: only who names some pays for them
+        from energyd.export.document import all_metrics  # the families of all exporters: only who names some pays for them
         from energyd.export.selection import Selection
 
-        Selection(metrics.families, metrics.rename).check(names(config.compatibility))
+        Selection(metrics.families, metrics.rename).check(all_metrics(config.compatibility))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from energyd.export import (
 )
 from energyd.export.access import Access
 from energyd.export.defects import Defects
-from energyd.export.document import names
+from energyd.export.document import all_metrics
 from energyd.export.http import application
 from energyd.export.httpmetrics import HttpMetrics
 from energyd.export.push import Pushers
@@ -46,7 +46,7 @@ async def open_outlets(keeper: Keeper, settings: Config) -> Outlets:
     """Serve and push what `keeper` has; EnvironmentFault when the address cannot be had, ConfigError for an unknown family."""
     metrics = settings.metrics
     selection = Selection(metrics.families, metrics.rename)
-    selection.check(names(settings.compatibility))
+    selection.check(all_metrics(settings.compatibility))
     http = HttpMetrics(CLOCK, selection, metrics.labels)
     pushers = Pushers(metrics, Path(settings.state_dir), Path(settings.run_dir), __version__, CLOCK, keeper.logger)
     served = _served(keeper, settings, selection, http, pushers)

@@ -19,9 +19,9 @@ COMPATIBILITY: Final = {
 """The families of other programs by the value of `compatibility` that switches them on."""
 
 
-def names(compatibility: Iterable[str]) -> list[str]:
-    """Every name that can be shown where `compatibility` is switched on."""
-    return [metric.name for metrics in (CATALOGUE, *(COMPATIBILITY.get(name, ()) for name in compatibility)) for metric in metrics]
+def all_metrics(compatibility: Iterable[str]) -> list[Metric]:
+    """Every metric that can be shown where `compatibility` is switched on."""
+    return [*CATALOGUE, *[metric for name in compatibility for metric in COMPATIBILITY.get(name, ())]]
 
 
 _HEAD = """\

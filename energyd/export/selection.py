@@ -1,7 +1,7 @@
 """Which families are shown, and under which names: `metrics.families` and `metrics.rename` of the configuration.
 
-Patterns are matched against the whole name of a family as METRICS.md gives it, and the first that matches decides. Law: two
-families never get one name.
+Patterns are matched against the whole name of a family as METRICS.md gives it, and the first that matches decides. Law: no
+two families get one name, neither as a family nor as a sample of one: whoever reads a scrape refuses all of it otherwise.
 """
 
 import re
@@ -9,11 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from energyd.errors import ConfigError
-from energyd.export.metric import COUNTER, GAUGE, INFO, INHERITED_COUNTER, INHERITED_GAUGE, Family, Metric
+from energyd.export.metric import COUNTER, GAUGE, HISTOGRAM, INFO, INHERITED_COUNTER, INHERITED_GAUGE, SUMMARY, Family, Metric
 
 _REFERENCE: Final = re.compile(r"\$(?:\{(\w+)\}|(\d+))")  # $1 and ${1}, as Prometheus' relabelling writes them
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_COUNTERS: Final = (COUNTER, INHERITED_COUNTER)
+_SUFFIXES: Final = {
+    COUNTER: ("_created",),
+    SUMMARY: ("_count", "_sum", "_created"),
+    HISTOGRAM: ("_count", "_sum", "_bucket", "_created"),
+}
+"""What OpenMetrics appends to the name of a family for further samples, by type."""
 
 
 class Selection:
@@ -23,11 +28,12 @@ class Selection:
         self._shown = [(re.compile(pattern), shown) for pattern, shown in families]
         self._rename = [(re.compile(pattern), _template(pattern, replacement)) for pattern, replacement in rename]
         self._names: dict[str, str | None] = {}
-        self._metrics: dict[str, Metric] = {}
+        self._metrics: dict[Metric, Metric] = {}
 
-    def check(self, names: Iterable[str]) -> None:
-        """ConfigError if a pattern matches none of `names`, all there can be, or if they would not stay different and valid."""
-        known = tuple(names)
+    def check(self, metrics: Iterable[Metric]) -> None:
+        """ConfigError if a pattern matches none of `metrics`, all there can be, or if their names would not stay different and
+        valid."""
+        known = {metric.name: metric for metric in metrics}
         for key, patterns in (("families", self._shown), ("rename", self._rename)):
             for pattern, _ in patterns:
                 if not any(map(pattern.fullmatch, known)):
@@ -37,14 +43,18 @@ class Selection:
                     advice = f"did you mean {near[0]}?" if near else "METRICS.md lists all"
                     raise ConfigError(f"metrics.{key}: {pattern.pattern}: is the whole name of no family; {advice}")
         owners: dict[str, str] = {}
-        for name in known:
+        for name, metric in known.items():
             shown = self.name(name)
             if shown is None:
                 continue
             if not _NAME.fullmatch(shown):
                 raise ConfigError(f"metrics.rename: {name} becomes {shown!r}, which is no name of a metric; change the replacement")
-            if (other := owners.setdefault(shown, name)) != name:
-                raise ConfigError(f"metrics.rename: {other} and {name} would both be {shown}; give them different names")
+            for taken in _names(self._as(metric, shown)):
+                if (other := owners.setdefault(taken, name)) != name:
+                    raise ConfigError(
+                        f"metrics.rename: {other} and {name} would both be {taken}, as families or as samples of them; "
+                        "give them different names"
+                    )
 
     def name(self, name: str) -> str | None:
         """The name to show for `name`, None for a family that is not shown."""
@@ -65,21 +75,23 @@ class Selection:
         shown = []
         for family in families:
             name = self.name(family.metric.name)
-            if name is None:
-                continue
-            shown.append(family if name == family.metric.name else family._replace(metric=self._renamed(family.metric, name)))
+            if name is not None:
+                metric = self._as(family.metric, name)
+                shown.append(family if metric is family.metric else family._replace(metric=metric))
         return shown
 
-    def _renamed(self, metric: Metric, name: str) -> Metric:
-        if metric.name not in self._metrics:
-            self._metrics[metric.name] = renamed(metric, name)
-        return self._metrics[metric.name]
+    def _as(self, metric: Metric, name: str) -> Metric:
+        if name == metric.name:
+            return metric
+        if metric not in self._metrics:  # not by its name: the labels of a family may change while we run
+            self._metrics[metric] = renamed(metric, name)
+        return self._metrics[metric]
 
 
 def renamed(metric: Metric, name: str) -> Metric:
     """`metric` under another name: OpenMetrics allows types and units only to names that end as theirs must."""
     kind = metric.type
-    if kind in _COUNTERS:
+    if kind == COUNTER:
         kind = COUNTER if name.endswith("_total") else INHERITED_COUNTER
     elif kind == INFO:
         kind = INFO if name.endswith("_info") else GAUGE
@@ -87,6 +99,12 @@ def renamed(metric: Metric, name: str) -> Metric:
         kind = INHERITED_GAUGE if name.endswith(("_total", "_info")) else GAUGE
     other = metric._replace(name=name, type=kind)
     return other if other.family.endswith("_" + metric.unit) else other._replace(unit="")
+
+
+def _names(metric: Metric) -> tuple[str, ...]:
+    """All that nobody else may be called."""
+    family = metric.family
+    return (metric.name, family, *[family + suffix for suffix in _SUFFIXES.get(metric.type, ())])
 
 
 def _template(pattern: str, replacement: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from daemon import Daemon, get, wait_for
 
-from energyd.export.document import COMPATIBILITY, names
+from energyd.export.document import COMPATIBILITY, all_metrics
 
 pytestmark = pytest.mark.e2e
 
@@ -155,4 +155,4 @@ def test_everything_that_is_shown_has_a_name_that_the_configuration_knows(daemon
     """What `metrics.families` and `metrics.rename` are checked against is complete."""
     body = get(daemon.url).decode()
     shown = {line.split()[2] for line in body.splitlines() if line.startswith("# TYPE ")}
-    assert shown <= set(names(COMPATIBILITY))
+    assert shown <= {metric.name for metric in all_metrics(COMPATIBILITY)}
