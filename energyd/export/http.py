@@ -48,8 +48,8 @@ class Pages:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """The exposition in the format and encoding that the client prefers; 503 while there is none."""
-        form = choose_format(request.headers.get(hdrs.ACCEPT, ""))
-        coding = choose_encoding(request.headers.get(hdrs.ACCEPT_ENCODING, ""), self._served.encodings)
+        form = choose_format(_list(request, hdrs.ACCEPT))
+        coding = choose_encoding(_list(request, hdrs.ACCEPT_ENCODING), self._served.encodings)
         body = self._served.body(form.name, coding)
         if body is None:
             return _unavailable(_STARTING)
@@ -160,6 +160,11 @@ def _observe(metrics: HttpMetrics) -> "Middleware":
         return response
 
     return observe
+
+
+def _list(request: web.Request, name: str) -> str:
+    """The value of a header that is a list: all its lines are one (RFC 9110 section 5.3)."""
+    return ", ".join(request.headers.getall(name, ()))
 
 
 def _unavailable(text: str) -> web.Response:

@@ -10,6 +10,7 @@ import logging
 import resource
 import socket
 import ssl
+import traceback
 from typing import Final
 
 from aiohttp import web
@@ -100,7 +101,7 @@ async def start(
     about it, and ConfigError for files that cannot be used.
     """
     logger = logging.getLogger("energyd.http")
-    logger.filters[:] = [_ClientFaults(logger)]
+    logger.filters[:] = [_Faults(logger)]
     loaded = files.load() if files is not None else None
     _raise_descriptors()
     sockets = await _bound(listen, port)
@@ -168,16 +169,25 @@ def _bind_advice(error: OSError, listen: str, port: int) -> str:
     return f"{where}: {error.strerror or error}"
 
 
-class _ClientFaults(logging.Filter):
-    """Keeps requests that are no HTTP from filling the log: one line for each distinct kind and minute, without traceback."""
+class _Faults(logging.Filter):
+    """Keeps requests that cannot be answered from filling the log: one event for each distinct kind and minute, without traceback
+    where the request is no HTTP, with it where the defect is ours."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__()
         self._faults = DistinctFaults(logger.warning, SYSTEM_CLOCK.mono_ns)
+        self._defects = DistinctFaults(logger.error, SYSTEM_CLOCK.mono_ns)
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, HttpProcessingError):
+        kind = type(error).__name__
+        if isinstance(error, HttpProcessingError):
+            self._faults.report(kind, f"a client sent what is no HTTP request: {kind}")
+        elif error is None or record.levelno < logging.ERROR:
             return True
-        self._faults.report(type(error).__name__, f"a client sent what is no HTTP request: {type(error).__name__}")
+        else:
+            place = traceback.extract_tb(error.__traceback__)[-1:]  # what it says may be another thing each time
+            told = "".join(traceback.format_exception(error))
+            message = f"{record.getMessage()}, by a defect of energyd that is worth reporting:\n{told}"
+            self._defects.report(f"{kind} {place}", message)
         return False

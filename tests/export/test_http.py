@@ -2,18 +2,23 @@
 
 import asyncio
 import gzip
+import itertools
+import logging
 import resource
 import socket
 import struct
 import subprocess
 import unittest.mock
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import pytest
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -64,11 +69,18 @@ class Site:
         return asyncio.open_connection("127.0.0.1", self.port)
 
 
-def serve(snapshot: Snapshot | None, scenario: Callable[[Site], Awaitable[None]], clock: Any = None) -> None:
-    """Run `scenario` against a server that serves `snapshot`."""
+def serve(
+    snapshot: Snapshot | None,
+    scenario: Callable[[Site], Awaitable[None]],
+    clock: Any = None,
+    pages: Mapping[str, Handler] = MappingProxyType({}),
+) -> None:
+    """Run `scenario` against a server that serves `snapshot`, and `pages`."""
 
     async def main() -> None:
         site = Site(snapshot, clock or SystemClock())
+        for path, page in pages.items():
+            site.app.router.add_get(path, page)
         runner = await server.start(site.app, "127.0.0.1", 0)
         try:
             site.port = runner.addresses[0][1]
@@ -99,6 +111,21 @@ def test_a_scrape_is_text_by_default_and_openmetrics_when_asked(snapshot: Snapsh
         status, headers, body = await site.get(Accept="application/openmetrics-text;version=1.0.0")
         assert (status, headers["Content-Type"]) == (200, "application/openmetrics-text; version=1.0.0; charset=utf-8")
         assert len(list(parse_openmetrics(body.decode()))) > 50
+
+    serve(snapshot, scenario)
+
+
+def test_several_lines_of_a_header_are_one_list(snapshot: Snapshot) -> None:
+    async def scenario(site: Site) -> None:
+        lines = [
+            ("Accept", "text/plain;q=0.1"),
+            ("Accept", "application/openmetrics-text"),
+            ("Accept-Encoding", "br"),
+            ("Accept-Encoding", "gzip"),
+        ]
+        async with site.session.get(f"http://127.0.0.1:{site.port}/metrics", headers=CIMultiDict(lines)) as response:
+            assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+            assert response.headers["Content-Encoding"] == "gzip"
 
     serve(snapshot, scenario)
 
@@ -425,6 +452,46 @@ def test_oversized_request_lines_and_headers_are_refused_and_logged_once(
     serve(snapshot, scenario)
     assert 1 <= len(caplog.records) <= 3
     assert not any(record.exc_info for record in caplog.records)
+
+
+def test_a_defect_of_ours_is_logged_once_a_minute_with_its_traceback(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Any
+) -> None:
+    monkeypatch.setattr(server, "SYSTEM_CLOCK", clock)
+    asked = itertools.count()
+
+    async def broken(_request: web.Request) -> web.StreamResponse:
+        raise LookupError(f"request {next(asked)}")
+
+    async def otherwise_broken(_request: web.Request) -> web.StreamResponse:
+        raise LookupError("something else")
+
+    async def scenario(site: Site) -> None:
+        for path, times in (("/broken", 5), ("/otherwise", 2)):
+            for _ in range(times):
+                assert (await site.get(path))[0] == 500
+        clock.now_ns += 60_000_000_000
+        assert (await site.get("/broken"))[0] == 500
+
+    serve(snapshot, scenario, pages={"/broken": broken, "/otherwise": otherwise_broken})
+    first, other, later = [record.getMessage() for record in caplog.records]
+    assert "by a defect of energyd that is worth reporting:\nTraceback (most recent" in first
+    assert first.endswith('in broken\n    raise LookupError(f"request {next(asked)}")\nLookupError: request 0\n')
+    assert "LookupError: something else" in other
+    assert later.endswith("LookupError: request 5\n (4 more like it in the last minutes)")
+    assert {(record.name, record.levelname, record.exc_info) for record in caplog.records} == {("energyd.http", "ERROR", None)}
+
+
+def test_what_is_logged_for_who_debugs_is_no_defect(snapshot: Snapshot, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "energyd.http")
+
+    async def scenario(_site: Site) -> None:
+        logging.getLogger("energyd.http").debug("a client has gone", exc_info=ConnectionResetError())
+
+    serve(snapshot, scenario)
+    assert [(record.levelname, record.message) for record in caplog.records if record.name == "energyd.http"] == [
+        ("DEBUG", "a client has gone")
+    ]
 
 
 def test_a_port_in_use_is_an_environment_fault_that_says_how_to_find_the_holder(snapshot: Snapshot) -> None:

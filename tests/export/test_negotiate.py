@@ -45,6 +45,9 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
         ("text/plain;q=0.1, text/*;q=0.9, application/openmetrics-text;q=0.5", OPENMETRICS),
         ("application/openmetrics-text;q=2", TEXT),
         ("application/openmetrics-text;q=nonsense, text/plain", TEXT),
+        ("application/openmetrics-text;q=0.5abc", TEXT),
+        ("application/openmetrics-text;q=0.5555", TEXT),
+        ("application/openmetrics-text;q=1.0 0", TEXT),
         (";;;,,, =;q", TEXT),
     ],
 )
@@ -82,6 +85,8 @@ def test_content_types_carry_version_and_charset_and_never_what_the_client_made_
         ("gzip;q=1.0, identity; q=0.5, *;q=0", True),
         ("deflate", False),
         ("gzip;q=oops", False),
+        ("gzip;q=0.5abc", False),
+        ("gzip;q=1e0", False),
     ],
 )
 def test_gzip_is_used_exactly_when_it_is_wanted(accept_encoding: str, gzip: bool) -> None:
