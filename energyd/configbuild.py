@@ -17,7 +17,7 @@ from energyd.groups.rules import check as check_rule
 from energyd.settingrows.row import Setting
 
 _SECTIONS: dict[str, type[Any]] = {"energy": Energy, "usage": Usage, "metrics": Metrics, "metrics.spool": Spool, "log": Log}
-_OVERWRITTEN_LABELS = ("instance", "job")
+_LABELS_OF_PROMETHEUS = ("instance", "job")
 
 
 class Loaded(NamedTuple):
@@ -250,8 +250,9 @@ def _warnings(config: Config, tree: Node) -> list[str]:
     entries: Any = tree.value or {}
     labels: Any = entries["metrics"].value["labels"].value if config.metrics.labels else {}
     warnings = [
-        f"{labels[name].where}: metrics.labels.{name}: Prometheus overwrites it unless its scrape has honor_labels"
-        for name in _OVERWRITTEN_LABELS
+        f"{labels[name].where}: metrics.labels.{name}: Prometheus puts its own there and keeps this one as exported_{name}, "
+        "unless its scrape has honor_labels"
+        for name in _LABELS_OF_PROMETHEUS
         if name in labels
     ]
     if config.metrics.port == 8123:

@@ -22,7 +22,8 @@ ROWS: Final = (
     Setting(
         "metrics.labels",
         LABELS,
-        "Labels that every series carries. Prometheus overwrites `instance` and `job` unless its scrape says honor_labels.",
+        "Labels that every series carries. Prometheus puts its own `instance` and `job` there and keeps these as exported_instance "
+        "and exported_job, unless its scrape says honor_labels.",
         example="{location: paris}",
     ),
     Setting(

@@ -57,7 +57,7 @@ def test_a_mistake_is_one_line_and_exit_100(file, capsys):
 
 def test_a_warning_goes_to_stderr_and_is_no_failure(file, capsys):
     assert check_config_main(["--config", str(file), "--set", "metrics.labels.job=x"]) == 0
-    assert capsys.readouterr().err.startswith("energyd: warning: --set: metrics.labels.job: Prometheus overwrites it")
+    assert capsys.readouterr().err.startswith("energyd: warning: --set: metrics.labels.job: Prometheus puts its own there")
 
 
 def test_json_shows_everything_but_secrets(file, capsys):

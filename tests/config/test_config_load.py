@@ -166,7 +166,7 @@ def test_a_flag_reaches_into_maps_and_takes_json(load):
     assert config.meters == (Meter("linky", "/dev/ttyS0"),)
 
 
-def test_labels_that_prometheus_overwrites_are_accepted_with_a_warning(tmp_path):
+def test_labels_that_prometheus_puts_itself_are_accepted_with_a_warning(tmp_path):
     path = tmp_path / "energyd.yml"
     path.write_text("metrics:\n  labels:\n    instance: home\n    job: x\n    ok: y\n")
     warnings = load_with_warnings(str(path), {}).warnings
@@ -174,6 +174,7 @@ def test_labels_that_prometheus_overwrites_are_accepted_with_a_warning(tmp_path)
         [f"{path}:3", "metrics.labels.instance"],
         [f"{path}:4", "metrics.labels.job"],
     ]
+    assert "keeps this one as exported_job, unless its scrape has honor_labels" in warnings[1]
 
 
 def test_what_nobody_will_see_is_warned_about(tmp_path):
