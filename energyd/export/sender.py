@@ -2,9 +2,10 @@
 
 Remote write is spoken in version 2.0 only to a receiver that has confirmed, in the header that 2.0 prescribes, how many samples of
 a first row it has written: others answer 204 to a body that they do not understand, or 5xx again and again. With a refusal the
-header confirms as well. Who answers 415 to the version that was found out is asked again. What may be there already goes in 1.0
-until then: Prometheus refuses it, with a line in its log for each request of 1.0 and for each sample of 2.0. Law: `deliver` raises
-nothing for what a receiver does, and tells of each row whether it is done with.
+header confirms as well. Who has no use for 2.0, which some say as if there were nothing at the address, gets 1.0 at once; whoever
+says so to the version that was found out, or to both, is asked again. What may be there already goes in 1.0 until then: Prometheus
+refuses it, with a line in its log for each request of 1.0 and for each sample of 2.0. Law: `deliver` raises nothing for what a
+receiver does, and tells of each row whether it is done with.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -53,7 +54,7 @@ _HEADERS_2_0: Final[dict[str, str]] = {
 }
 
 _REFUSALS: Final = (REFUSED, TOO_OLD, OUT_OF_ORDER)  # of what a receiver does not understand, too
-_UNSUPPORTED: Final = 415  # the other version, perhaps
+_UNSUPPORTED: Final = (404, 405, 406, 415, 501)  # the other version, perhaps
 InThread = Callable[..., Awaitable[Any]]
 
 
@@ -94,17 +95,18 @@ class Sender:
         if self.protocol == REMOTE_WRITE and self.version is None:
             if rows[0].end <= self.doubtful_end:
                 outcome = await self._send(session, rows, previous)
-            if outcome is None or outcome.status == _UNSUPPORTED:
-                outcome = None
+            if outcome is None or outcome.status in _UNSUPPORTED:
                 confirmed = await self._ask_version(session, rows[0], previous)
                 if confirmed is not None:
                     return confirmed
+                if self.version == VERSION_2_0:
+                    outcome = None
         outcome = outcome or await self._send(session, rows, previous)
         if outcome.verdict == TAKEN:
             self._taken(rows)
             return Delivered([(row, ()) for row in rows], None)
         self._doubt(outcome, rows[-1])
-        if outcome.status == _UNSUPPORTED:
+        if outcome.status in _UNSUPPORTED:
             self.ask_again()
         if outcome.verdict == TOO_LARGE and len(rows) > 1:
             self.samples_max = max(SAMPLES_MIN, sum(len(row.prefixes) for row in rows) // 2)
@@ -137,13 +139,13 @@ class Sender:
             self._count(encoded)
             self._taken([row])
             return Delivered([(row, ())], None)
-        if outcome.verdict in (TAKEN, TOO_LARGE, *_REFUSALS) or outcome.status == _UNSUPPORTED:
+        if outcome.verdict in (TAKEN, TOO_LARGE, *_REFUSALS) or outcome.status in _UNSUPPORTED:
             self.version = VERSION_1_0 if outcome.verdict == TAKEN or written is None else VERSION_2_0
             return None
         self.counts[FAILURES] += 1
         self._doubt(outcome, row)
         self._unanswered = self._unanswered + 1 if outcome.status >= 500 else 0
-        if self._unanswered == SUSPICIONS:  # what was in doubt in between has gone in 1.0, unless that was answered with 415
+        if self._unanswered == SUSPICIONS:  # what was in doubt in between has gone in 1.0, unless that is unsupported
             self.version = VERSION_1_0
             return None
         return Delivered((), outcome._replace(verdict=LATER))

@@ -13,6 +13,7 @@ from pushworld import SERIES, Receiver, World, rows_of
 
 from energyd.aggregate.snapshot import Snapshot
 from energyd.config import Push
+from energyd.export.answers import LATER
 from energyd.export.catalogue import CATALOGUE
 from energyd.export.sender import COUNTS, SUSPICIONS, Sender
 
@@ -72,7 +73,7 @@ def test_a_receiver_that_confirms_is_spoken_to_in_2_0(clock: Any) -> None:
     "answer",
     [
         {"status": 204},  # Debian's servers: they store nothing of it
-        {"status": 415},
+        *({"status": status} for status in (404, 405, 406, 415, 501)),
         {"status": 400, "text": "cannot unmarshal"},
         {"status": 413},  # whose limit one row exceeds: only the sieve halves a row
         {"status": 204, "headers": {WRITTEN: "0"}},
@@ -107,6 +108,15 @@ def test_a_receiver_of_2_0_alone_gets_what_may_be_there_already_in_2_0(clock: An
         return lambda body: web.Response(status=415) if len(receiver.requests) == 1 else confirm(body)
 
     assert asked(judge_of, clock, doubtful_end=12) == [("0.1.0", 12), ("2.0.0", 3), ("2.0.0", 9), ("2.0.0", 12)]
+
+
+def test_a_receiver_of_2_0_alone_that_has_the_first_row_already_gets_the_others_in_2_0(clock: Any) -> None:
+    def judge_of(receiver: Receiver) -> Callable[[bytes], web.StreamResponse | None]:
+        confirm = understands_2_0(receiver)
+        refusals = [web.Response(status=404), web.Response(status=400, text="out of order sample", headers={WRITTEN: "0"})]
+        return lambda body: refusals.pop(0) if refusals else confirm(body)
+
+    assert asked(judge_of, clock, doubtful_end=12) == [("0.1.0", 12), ("2.0.0", 3), ("2.0.0", 12), ("2.0.0", 12)]
 
 
 def test_what_a_receiver_has_not_written_of_a_batch_is_counted_and_not_sent_again(clock: Any) -> None:
@@ -216,6 +226,51 @@ def test_a_receiver_of_2_0_alone_that_fails_for_a_while_gets_2_0_when_it_is_well
                 well = True
                 await deliver_all(sender, session, 0)
             assert sender.version == "2.0"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [404, 405, 406, 415, 501])
+def test_where_nothing_is_at_the_address_both_versions_wait_and_what_is_there_later_gets_2_0(clock: Any, status: int) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            receiver.judge = lambda _body: web.Response(status=status)
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            async with sender.delivery.session() as session:
+                for number in range(1, 6):
+                    done, stop = await sender.deliver(session, rows_of(4), None)
+                    assert (done, stop and (stop.verdict, stop.status)) == ((), (LATER, status))
+                    versions = {headers["X-Prometheus-Remote-Write-Version"] for headers, _ in receiver.requests[-2:]}
+                    assert (versions, len(receiver.requests)) == ({"0.1.0", "2.0.0"}, 2 * number)
+                    assert sender.counts["failures"] == number, "which the log calls one outage"
+                receiver.judge = understands_2_0(receiver)
+                await deliver_all(sender, session, 0)
+                await deliver_all(sender, session, 1)
+            assert sender.version == "2.0"
+
+    asyncio.run(main())
+
+
+def test_a_row_that_exceeds_the_limit_of_a_receiver_is_halved_in_1_0_until_all_of_it_is_there(clock: Any) -> None:
+    async def main() -> None:
+        async with Receiver("/api/v1/write") as receiver:
+            taken: list[tuple[bytes, int]] = []
+
+            def judge(body: bytes) -> web.StreamResponse | None:
+                if len(body) > 400:
+                    return web.Response(status=413)
+                taken.extend((repr(labels).encode(), at_ms) for labels, samples in request_1_0(body) for at_ms, _ in samples)
+                return None
+
+            receiver.judge = judge
+            sender = Sender(Push("p", receiver.url), "1", clock, at_once, dict.fromkeys(COUNTS, 0))
+            rows = rows_of(3, series=100)
+            async with sender.delivery.session() as session:
+                assert await sender.deliver(session, rows, None) == ((), None), "fewer at a time"
+                for row in rows:
+                    assert await sender.deliver(session, [row], None) == ([(row, [])], None)
+            assert sender.version == "1.0"
+            assert len(set(taken)) == 300
 
     asyncio.run(main())
 
