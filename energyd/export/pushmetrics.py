@@ -36,7 +36,11 @@ DROPPED: Final = counter(
     ("target", "reason"),
     "7 x push targets",
 )
-MISSED_TICKS: Final = _counter("missed_ticks_total", "Ticks of the resolution that came too late and were skipped.")
+MISSED_TICKS: Final = _counter(
+    "missed_ticks_total",
+    "Ticks of the resolution that came too late and were skipped, or passed between the death of energyd's aggregator and the "
+    "first samples of the next one; not those while energyd was stopped or the machine was off.",
+)
 RESTARTS: Final = _counter("receiver_restarts_total", "Times that the receiver was seen to have been restarted.")
 THROWN_AWAY: Final = _counter(
     "receiver_discarded_rows_total",

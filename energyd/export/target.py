@@ -38,6 +38,7 @@ from energyd.service.log import DistinctFaults
 from energyd.spool import SPOOL_DIR
 from energyd.spool.rows import Row
 from energyd.spool.spool import Limits, Spool, mark_file
+from energyd.units import NS_PER_S
 
 COMMIT_MIN_S: Final = 5.0  # between two syncs, unless each tick has one
 COMMIT_MAX_S: Final = 60.0
@@ -92,6 +93,7 @@ class Target:
         self._wake = asyncio.Event()
         self._requests: set[asyncio.Task[bool]] = set()
         self._released = self.spool.cursor.end  # the backlog is what waits below
+        self._died_ns = self.spool.appended_ns  # monotonic, the last row of an earlier process, until we have one
         self.last_success_ns: int | None = None
 
     async def run(self, served: Served) -> None:
@@ -148,6 +150,7 @@ class Target:
         series = [one for one in rendered.series if self._wanted(one.metric.name)]
         if series:
             self.sender.describe(one.metric for one in series)
+            self._count_absence()
             await self._in_thread(self._spooling.append, snapshot.real_ns, series)
             if self._fsync == "tick":
                 await self._sync()
@@ -162,6 +165,13 @@ class Target:
             self.counts[MISSED_TICKS] += max(0, round((next_s - deadline_s) / resolution_s) - 1)
             deadline_s = next_s
             await asyncio.sleep(next_s - loop.time())
+
+    def _count_absence(self) -> None:
+        """With our first row: count the ticks since the last one of an earlier process, which was killed."""
+        if self._died_ns is not None:
+            absent_s = (self._clock.mono_ns() - self._died_ns) / NS_PER_S
+            self.counts[MISSED_TICKS] += max(0, round(absent_s / self._settings.resolution_s) - 1)
+            self._died_ns = None
 
     async def _commits(self) -> None:
         """Force what was written to the disk, once a batch within bounds."""

@@ -75,6 +75,7 @@ class Spool:
         self._committed = 0  # the serial of the progress that the files hold
         self.fault = ""
         self.notes: dict[str, Any] = {}  # what the owner wants to find again after a restart
+        self.appended_ns: int | None = None  # monotonic, the last row, or that of a process of this boot that died; None: closed
         self.dropped = dict.fromkeys(REASONS, 0)
         self.delivered = self.replayed = 0
         self._load()
@@ -97,6 +98,7 @@ class Spool:
         """Take the samples of one tick; what cannot be kept is counted, never raised."""
         row = Row(self.cursor.end, at_ms, prefixes, values)
         self.cursor.appended(row.end)
+        self.appended_ns = self._clock.mono_ns()
         self._recent.append(row)
         self._recent_bytes += _SAMPLE_BYTES * len(prefixes)
         self._save_mark()  # before the file: so a death in between is counted
@@ -188,6 +190,8 @@ class Spool:
 
     def close(self) -> None:
         """Everything to the disk, which is waited for."""
+        self.appended_ns = None
+        self._save_mark()
         self.commit()
         try:
             self._segments.close()
@@ -206,6 +210,7 @@ class Spool:
             self._unread = True
             segments, saved, disk_end = [], {}, 0
         mark = self._load_mark()
+        self.appended_ns = mark.get("appended_ns")
         newest = max(saved, mark, key=lambda state: state.get("serial", 0))
         if newest:
             self._serial = newest.get("serial", 0)
@@ -256,7 +261,7 @@ class Spool:
         self.backlog = len(self.cursor.pending)
         try:
             self._mark.parent.mkdir(parents=True, exist_ok=True)
-            statefile.save(self._mark, {"serial": self._serial, **self._state()})
+            statefile.save(self._mark, {"serial": self._serial, "appended_ns": self.appended_ns, **self._state()})
         except (EnvironmentFault, OSError) as fault:
             self._complain(str(self._mark), str(fault))
 

@@ -31,3 +31,5 @@ def test_every_sample_that_was_written_is_there_exactly_once():
         proof.check()
 
         assert proof.compared["vm"] > 2000 * 45
+        for target in ("vm", "prom"):
+            assert proof.told("missed_ticks_total", target) >= len(proof.killed), "a new aggregator takes longer than two ticks"

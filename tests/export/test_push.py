@@ -389,6 +389,71 @@ def test_stopping_saves_everything_and_waits_for_no_network(play: Any) -> None:
     play(scenario)
 
 
+def killed(world: World) -> None:
+    """What SIGKILL leaves of a spool: files as they are, the lock free."""
+    world.target.spool._segments.set_aside()
+    world.target.spool._segments.close()
+
+
+def power_cut(world: World) -> None:
+    killed(world)
+    for mark in world.target.spool._mark.parent.iterdir():
+        mark.unlink()
+
+
+def stopped(world: World) -> None:
+    world.target.spool.close()
+
+
+def killed_by_a_clock_that_jumps(world: World) -> None:
+    killed(world)
+    world.clock.real_offset_ns += 86400 * NS_PER_S
+
+
+@pytest.mark.parametrize(
+    ("end", "absent_s", "missed"),
+    [
+        (killed, 1.2, 0),
+        (killed, 1.6, 1),
+        (killed, 2.0, 1),
+        (killed, 60.1, 59),
+        (killed, -1000, 0),
+        (killed_by_a_clock_that_jumps, 2.0, 1),
+        (power_cut, 60, 0),
+        (stopped, 60, 0),
+    ],
+)
+def test_ticks_that_a_death_costs_are_counted_once_and_those_of_a_stop_are_not(
+    play: Any, snapshot: Snapshot, end: Callable[[World], None], absent_s: float, missed: int
+) -> None:
+    async def scenario(world: World) -> None:
+        async def tick() -> None:
+            now = snapshot._replace(real_ns=world.clock.real_ns())
+            await world.target.tick(Served(lambda: now, world.clock, "1"))
+
+        def turn(seconds: float) -> None:
+            world.clock.now_ns += round(seconds * NS_PER_S)
+
+        await tick()
+        end(world)
+        for pause_s in (absent_s / 2, absent_s / 2):
+            turn(pause_s)
+            world.pushers = world.new_pushers()
+            await world.target.tick(Served(lambda: None, world.clock, "1"))  # who dies without a row leaves the count to the next
+            killed(world)
+        world.pushers = world.new_pushers()
+        for _ in range(3):
+            await tick()
+            turn(1)
+        killed(world)
+        world.pushers = world.new_pushers()
+        await tick()
+        assert world.target.counts["missed_ticks"] == missed
+        stopped(world)
+
+    play(scenario, resolution_s=1.0)
+
+
 def test_a_fault_of_ours_ends_pushing_instead_of_hiding(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(world: World) -> None:
         def broken(*_: Any) -> None:
