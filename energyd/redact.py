@@ -28,8 +28,9 @@ _SECRET_ENDINGS: Final = ("password", "passwd", "passphrase", "secret", "token",
 _QUERY_NAMES: Final = frozenset(("key", "sig", "signature", "code"))
 _NAME_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
+_OPTION: Final = re.compile(r"--?[A-Za-z_][\w.\-]*")
 _ASSIGNMENT: Final = re.compile(r"(-{0,2}[A-Za-z_][\w.\-]*)([=:])(.+)", re.DOTALL)
-_INNER: Final = re.compile(r"(?<![\w\-.])(-{0,2}[A-Za-z_][\w\-.]*)([\"']?\s*[=:]\s*[\"']?)((?!//)[^\s\"',;&|]+)")
+_INNER: Final = re.compile(r"(?<![\w\-.])(-{0,2}[A-Za-z_][\w\-.]*)([\"']?\s*[=:]\s*[\"']?)([^\s\"',;&|]+)")
 _INNER_OPTION: Final = re.compile(r"(?<!\S)(--?[A-Za-z][\w\-.]*)(\s+)([^\s\-][^\s;&|]*)")
 _HEADER: Final = re.compile(
     r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]*(?:key|token|secret|auth)|private-token)(\s*[:=]\s*)(.+)", re.DOTALL
@@ -116,9 +117,9 @@ def _word(word: str, program: str, argv: Sequence[str], index: int) -> tuple[str
     if index and (special := _of_program(word, program, argv[:index])):
         return special
     assigned = _ASSIGNMENT.fullmatch(word)
-    if assigned and not assigned[3].startswith("//") and is_secret_name(assigned[1]):
+    if assigned and is_secret_name(assigned[1]):
         return assigned[1] + assigned[2] + MASK, False
-    if word.startswith("-") and not assigned and is_secret_name(word):
+    if _OPTION.fullmatch(word) and is_secret_name(word):
         following = argv[index + 1] if index + 1 < len(argv) else "-"
         return word, not following.startswith("-")
     if found := _SLASH_OPTION.fullmatch(word):
