@@ -22,6 +22,14 @@ def commit(one):
         one.synced(None)
 
 
+def with_two_rows_after_a_commit(world):
+    one = world.open()
+    world.fill(one, ROWS_OF_FIRST_COMMIT)
+    commit(one)
+    world.fill(one, 2)
+    return one
+
+
 def cut(world, disk, one, **survived):
     """The machine goes and comes: no mark, and of the files what the disk has."""
     image = disk.image()
@@ -62,10 +70,7 @@ def test_what_a_disk_that_was_full_has_not_taken_is_written_once_more(tmp_path, 
     full = FullDisk(patch)
     world = World(tmp_path / "disk", max_bytes=1 << 14)
     disk = Disk(world.place, tmp_path / "attic", patch)
-    one = world.open()
-    world.fill(one, ROWS_OF_FIRST_COMMIT)
-    commit(one)
-    world.fill(one, 2)
+    one = with_two_rows_after_a_commit(world)
     full.next = dict.fromkeys(calls, number)
     while full.next:
         world.fill(one, 1)
@@ -88,10 +93,7 @@ def test_a_full_disk_at_a_commit_costs_nothing_either(tmp_path, patch):
     full = FullDisk(patch)
     world = World(tmp_path / "disk")
     disk = Disk(world.place, tmp_path / "attic", patch)
-    one = world.open()
-    world.fill(one, ROWS_OF_FIRST_COMMIT)
-    commit(one)
-    world.fill(one, 2)
+    one = with_two_rows_after_a_commit(world)
     full.next = dict.fromkeys(["write", "fdatasync"], errno.ENOSPC)
     commit(one)
     world.clock.turn(WRITE_AGAIN_S + 1)
@@ -105,10 +107,7 @@ def test_a_sync_that_was_under_way_when_another_failed_proves_nothing(tmp_path, 
     full = FullDisk(patch)
     world = World(tmp_path / "disk", max_bytes=1 << 14)
     disk = Disk(world.place, tmp_path / "attic", patch)
-    one = world.open()
-    world.fill(one, ROWS_OF_FIRST_COMMIT)
-    commit(one)
-    world.fill(one, 2)
+    one = with_two_rows_after_a_commit(world)
     under_way = one.commit()
     full.next = {"fdatasync": errno.ENOSPC}
     while full.next:
